@@ -19,6 +19,7 @@ from botocore.session import Session
 
 from bot.aws.errors import translated
 from bot.aws.sending import watch
+from bot.aws.shape import demand
 
 T = TypeVar("T")
 
@@ -92,9 +93,9 @@ class AwsClients:
         )
         made = create(config=self._config)
         if service != "s3" or is_amazons(made.meta.endpoint_url):
-            return watch(made)
+            return demand(watch(made))
         made.close()
-        return watch(create(config=self._config.merge(Config(s3={"addressing_style": "path"}))))
+        return demand(watch(create(config=self._config.merge(Config(s3={"addressing_style": "path"})))))
 
     def _session(self, access: Access) -> Session:
         key = (access.region, access.assume_role, access.endpoint_url if access.assume_role else None)

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.aws.errors import AwsError, translated
 from bot.aws.sending import SendBy
 from bot.core.evidence import NotFound
 from bot.core.lock import LockInfo, LockPlace, LockSeen, PlaceKind, parse_lock_info
 from bot.errors import LockInfoInvalid
+
+T = TypeVar("T")
 
 _LONGEST_LOCK = 64 * 1024
 
@@ -93,13 +95,15 @@ class FilePlace:
                 answer = self.client().get_object(Bucket=self.bucket, Key=self.key)
                 with closing(answer["Body"]) as body:
                     text = body.read(_LONGEST_LOCK + 1).decode("utf-8", "replace")
+                fence, stored_at = _said(answer, "ETag", str), _said(answer, "LastModified", datetime)
+                if text.lstrip().startswith("<"):
+                    raise ValueError("a page or an error in place of the object")
         except AwsError as error:
             if error.missing == "object":
                 return None
             raise
         info, garbage = _parsed(text)
-        stored_at = answer["LastModified"]
-        return LockPlace(PlaceKind.FILE, self.target, answer["ETag"], info, garbage, stored_at, service="S3")
+        return LockPlace(PlaceKind.FILE, self.target, fence, info, garbage, stored_at, service="S3")
 
     def delete(self, fence: str, send_by: SendBy | None = None) -> None:
         """Deletes the object if its ETag is the fence."""
@@ -131,7 +135,15 @@ def read_digest(client: Callable[[], Any], table: str, key: str) -> str | None:
     """The state's MD5 by the digest item; None if there is no item, or nothing in it (as Terraform has it)."""
     with translated("dynamodb:GetItem", f"table {table}"):
         item = _item(client(), table, key)
-    return str(item.get("Digest", {}).get("S", "")) or None if item else None
+        return str(item.get("Digest", {}).get("S", "")) or None if item else None
+
+
+def _said(answer: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """A header that every answer of S3 has. Raises ValueError for a store that leaves it out."""
+    found = answer.get(name)
+    if not isinstance(found, kind) or not found:
+        raise ValueError(f"the answer has no {name}")
+    return found
 
 
 def _in_time(send_by: SendBy | None) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from bot.ports.clock import Clock
 
 _VERSIONS_LISTED = 50
 _VERSIONS_TRIED = 5
+_ERROR = re.compile(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,12 @@ class StateObject:
         with translated(self.reads, self.target):
             answer = self.client().get_object(Bucket=self.bucket, Key=self.key, **version)
             now = clock.now()
+            written = _on_our_clock(answer, now)
             with closing(answer["Body"]) as body:
                 text = read_state_text(self._until(give_up, body.iter_chunks(CHUNK)))
         return StateSeen(
             size=text.size,
-            last_written=_on_our_clock(answer, now),
+            last_written=written,
             md5=text.md5,
             serial=text.serial,
             lineage=text.lineage,
@@ -86,11 +89,13 @@ class StateObject:
 
     def listed(self, most: int) -> tuple[Version, ...]:
         """The newest versions, newest first. A bucket that never kept any lists the object as version `null`."""
-        return tuple(
-            Version(each["VersionId"], each["LastModified"].astimezone(UTC), each["Size"], each["IsLatest"])
-            for each in self._page().get("Versions", ())
-            if each["Key"] == self.key
-        )[:most]
+        page = self._page()
+        with translated(self.lists, f"the versions of {self.target}"):
+            return tuple(
+                Version(each["VersionId"], each["LastModified"].astimezone(UTC), each["Size"], each["IsLatest"])
+                for each in page.get("Versions", ())
+                if each["Key"] == self.key
+            )[:most]
 
     def _newest_whole(self, give_up: Event, clock: Clock, versions: list[str]) -> str | None:
         for version in versions[:_VERSIONS_TRIED]:
@@ -102,8 +107,9 @@ class StateObject:
     def _versions(self) -> tuple[list[str], bool]:
         """The ids of the object's versions, newest first, and whether there is a delete marker."""
         page = self._page()
-        versions = [version["VersionId"] for version in page.get("Versions", ()) if version["Key"] == self.key]
-        return versions, any(marker["Key"] == self.key for marker in page.get("DeleteMarkers", ()))
+        with translated(self.lists, f"the versions of {self.target}"):
+            versions = [version["VersionId"] for version in page.get("Versions", ()) if version["Key"] == self.key]
+            return versions, any(marker["Key"] == self.key for marker in page.get("DeleteMarkers", ()))
 
     def _page(self) -> dict[str, Any]:
         with translated(self.lists, f"the versions of {self.target}"):
@@ -113,9 +119,13 @@ class StateObject:
         return page
 
     def _until(self, give_up: Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        is_first = True
         for chunk in chunks:
             if give_up.is_set():
                 raise timed_out(self.reads, self.target)
+            if is_first and _ERROR.match(chunk):
+                raise ValueError("an error in place of the object")
+            is_first = False
             yield chunk
 
 

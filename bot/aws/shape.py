@@ -1,0 +1,63 @@
+"""Answers that are none: of a proxy, a captive portal, a store that only resembles AWS's. Found before they are parsed.
+
+botocore takes an answer with the status of a success for one, whatever it contains: an HTML page or no bytes at all
+become an empty answer, which says that a table has no such item and a bucket no such object. So it would look free.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+from botocore.parsers import ResponseParserError
+
+_ROOTS = {
+    "GetBucketVersioning": b"VersioningConfiguration",
+    "ListObjectsV2": b"ListBucketResult",
+    "ListObjectVersions": b"ListVersionsResult",
+}
+"""The element that an answer of S3 consists of (Amazon S3 API reference, each action's response syntax)."""
+
+_ROOT = re.compile(rb"\s*(?:<\?xml[^>]*>)?\s*<(?:\w+:)?(\w+)[\s/>]")
+_PAGE = re.compile(rb"\s*<(?:!doctype\s+)?html[\s>]", re.IGNORECASE)
+_BOM = b"\xef\xbb\xbf"
+
+
+def demand(client: Any) -> Any:
+    """The client, which from now on raises ResponseParserError for an answer that cannot be AWS's."""
+    client.meta.events.register("before-parse.dynamodb.*", _document)
+    client.meta.events.register("before-parse.s3.*", _listing)
+    return client
+
+
+def _document(response_dict: dict[str, Any], **_: object) -> None:
+    if not _is_success(response_dict):
+        return
+    try:
+        found = json.loads(response_dict["body"])
+    except ValueError as error:
+        raise ResponseParserError("the answer is not JSON") from error
+    if not isinstance(found, dict):
+        raise ResponseParserError("the answer is not a JSON object")
+
+
+def _listing(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
+    if not _is_success(response_dict):
+        return
+    if operation_model.has_streaming_output:  # its body is not read yet, and its type is that of the object
+        if str(response_dict["headers"].get("content-type", "")).lower().startswith("text/html"):
+            raise ResponseParserError("the answer is a web page")
+        return
+    body = response_dict["body"].removeprefix(_BOM)
+    if _PAGE.match(body):
+        raise ResponseParserError("the answer is a web page")
+    expected = _ROOTS.get(operation_model.name)
+    root = _ROOT.match(body)
+    if expected is not None and (root is None or root[1] != expected):
+        raise ResponseParserError(f"the answer is no {expected.decode()}")
+
+
+def _is_success(response_dict: dict[str, Any]) -> bool:
+    return int(response_dict["status_code"]) < HTTPStatus.MULTIPLE_CHOICES
