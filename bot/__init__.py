@@ -45,10 +45,8 @@ a lock backend   a package in backends/, which nothing else names: its keys (sec
                  backends/frame.py says what it gives. Its world for the contract suite is a `world.py` in a folder of
                  tests/backends, and it has a page in docs/backends
 a ticket system  a module in tickets/ (tickets/frame.py says what it gives), its section, its maker in app/adapters.py
-a rule           a function in core/gate/rules.py, its name in core/gate/case.py, its row in core/gate/decide.py, its
-                 words in slack/render/verdict.py; then an oracle for it in tests/core/gate/test_properties.py
-a step of an unlock
-                 its row in usecases/request/steps.py: the phase of a request changes in no other way
+a rule           a function in core/gate/rules.py, its name in core/gate/case.py, its row in core/gate/decide.py; then
+                 an oracle for it in tests/core/gate/test_properties.py
 a command, a button, a dialog, a shortcut
                  handlers/__init__.py says which table gets the row
 a durable job    a function in a use case, its row in worker.py

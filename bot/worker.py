@@ -37,6 +37,11 @@ log = structlog.get_logger()
 TEND_EVERY = timedelta(minutes=1)
 """How often the incidents are looked after: quiet ones closed, missed exports started."""
 
+DONE_WITHIN = timedelta(minutes=3)
+"""Jobs do run if a periodic one ended so recently. Redis forgets the record of it then, whatever clocks say."""
+
+_ENDED = "job-ended"
+
 REDELIVER_AFTER = timedelta(seconds=15)
 """A job whose worker has been silent for this long is given to another: settled within 60 s, as the contract says."""
 
@@ -217,11 +222,17 @@ def new_worker(docket: Docket, *, name: str) -> Worker:
 
 
 async def run_periodic(world: World, name: str) -> None:
-    """Once; what could not be done now is left to the next time."""
+    """Once; what could not be done now is left to the next time. That it ended is remembered, as a sign of life."""
     try:
         await PERIODIC[name].work(world)
+        await world.records.put(_ENDED, "periodic", {"job": name}, ttl=DONE_WITHIN)
     except (JournalAway, Busy) as error:
         log.warning("job.failed", job=name, error=str(error))
+
+
+async def periodic_job_ended(world: World) -> bool:
+    """Whether any worker has finished a periodic job within `DONE_WITHIN`. Raises JournalAway."""
+    return await world.records.get(_ENDED, "periodic") is not None
 
 
 async def run_job(world: World, name: str, args: Sequence[str], *, attempt: int, worker: str) -> None:
@@ -234,7 +245,7 @@ async def run_job(world: World, name: str, args: Sequence[str], *, attempt: int,
         log.warning("job.failed", job=name, subject=subject, attempt=attempt, error=str(error))
         await _say_if_last(world, job, args, attempt, str(error))
         raise
-    except Exception:  # a bug; people who wait for the job have to hear of it as well
+    except Exception:
         log.exception("job.broke", job=name, subject=subject, attempt=attempt)
         await _say_if_last(world, job, args, attempt, "an error in tflock itself")
         raise

@@ -109,7 +109,7 @@ async def _shown(world: World, asker: Asker, make: Callable[[], Awaitable[View]]
         view, outcome = await make(), "ok"
     except NotPermitted as refused:
         view, outcome = plain(Notice("Terraform locks", ((str(refused),),))), "refused"
-    except Exception as error:  # a page that says what broke, instead of the old one for ever
+    except Exception as error:
         reference = world.new_id()
         log.exception("home.broke", reference=reference, user=asker.user)
         view, outcome = plain(replace(notice_of("home", error, reference), reference=reference)), "failed"

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from structlog.typing import EventDict
 
@@ -35,6 +35,8 @@ _JOB_FAILED = "↩"
 
 _OF_NO_USE = ("`token` will be unused", "`token` (or SLACK_BOT_TOKEN env variable) will be ignored")
 """What Bolt warns of at every start: that it is given the token by way of the client."""
+
+_REDIS_AWAY = ("Redis is unavailable", "Redis error in")
 
 log = structlog.get_logger()
 
@@ -67,7 +69,17 @@ def set_up(*, form: str, level: str) -> None:
 
 def _is_of_use(record: logging.LogRecord) -> bool:
     text = str(record.msg)
-    return not text.startswith(_JOB_FAILED) and not any(words in text for words in _OF_NO_USE)
+    if text.startswith(_JOB_FAILED) or any(words in text for words in _OF_NO_USE):
+        return False
+    return not (record.name.startswith("docket") and _is_about_redis(text, record.exc_info))
+
+
+def _is_about_redis(text: str, exc_info: object) -> bool:
+    """What pydocket says of an absent Redis, several times a second: `bot.app.health` says it once a minute."""
+    error = exc_info[1] if isinstance(exc_info, tuple) else None
+    if isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return text.startswith(_REDIS_AWAY) or isinstance(error, RedisError | RedisClusterException | OSError)
 
 
 def trace(error: BaseException) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,10 +16,12 @@ from aiohttp import web
 
 from bot import worker
 from bot.app.connections import ConnectionLimits, Connections
-from bot.app.web import web_app
+from bot.app.health import Health, words_of
+from bot.app.web import web_app, worker_app
 from bot.app.wiring import Bot, build, ended
 from bot.config.settings import Config
-from bot.errors import TflockError, UpstreamError
+from bot.errors import JournalAway, JournalRefused, TflockError, UpstreamError
+from bot.store.rights import missing_rights, refusal_of
 
 if TYPE_CHECKING:
     from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
@@ -35,8 +39,9 @@ async def serve(config: Config, *, run_jobs: bool) -> None:
     async with (
         build(config) as bot,
         introduced(bot),
-        working(bot, run_jobs=run_jobs),
-        listening(bot, config.port) as port,
+        watched(bot, run_jobs=run_jobs) as health,
+        working(bot, health, run_jobs=run_jobs),
+        listening(partial(web_app, bot, health=health), config.port) as port,
     ):
         log.info("serving", port=port, jobs=run_jobs, socket_mode=config.slack.app_token is not None)
         async with socket_mode(bot):
@@ -45,11 +50,13 @@ async def serve(config: Config, *, run_jobs: bool) -> None:
 
 
 @asynccontextmanager
-async def listening(bot: Bot, port: int, limits: ConnectionLimits | None = None) -> AsyncIterator[int]:
+async def listening(
+    application: Callable[[Connections], web.Application], port: int, limits: ConnectionLimits | None = None
+) -> AsyncIterator[int]:
     """Answers HTTP. Gives the port. Raises TflockError if it cannot be had."""
     connections = Connections(limits or ConnectionLimits())
     idle = connections.limits.idle
-    app = web_app(bot, connections)
+    app = application(connections)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=3, keepalive_timeout=idle)
     await runner.setup()
     server = None
@@ -63,10 +70,20 @@ async def listening(bot: Bot, port: int, limits: ConnectionLimits | None = None)
 
 
 async def work(config: Config) -> None:
-    """Runs the durable jobs until it has to stop."""
+    """Runs the durable jobs until it has to stop. Answers probes and Prometheus if WORKER_PORT is set."""
     stop = _stop_signal()
-    async with build(config) as bot, introduced(bot), working(bot, run_jobs=True):
-        log.info("working", name=bot.worker_name)
+    async with (
+        build(config) as bot,
+        introduced(bot),
+        watched(bot, run_jobs=True) as health,
+        working(bot, health, run_jobs=True),
+        AsyncExitStack() as stack,
+    ):
+        port = None
+        if config.worker_port is not None:
+            probed = listening(partial(worker_app, bot, health=health), config.worker_port)
+            port = await stack.enter_async_context(probed)
+        log.info("working", name=bot.worker_name, port=port)
         await stop.wait()
         log.info("stopping")
 
@@ -92,10 +109,21 @@ async def _listen(connections: Connections, runner: web.AppRunner, port: int) ->
 
 
 @asynccontextmanager
-async def working(bot: Bot, *, run_jobs: bool) -> AsyncIterator[None]:
+async def watched(bot: Bot, *, run_jobs: bool) -> AsyncIterator[Health]:
+    """Looks after itself again and again, and logs what is wrong."""
+    health = Health(bot, run_jobs=run_jobs, missing=partial(_missing, bot))
+    watching = asyncio.create_task(health.watch())
+    try:
+        yield health
+    finally:
+        await ended(watching)
+
+
+@asynccontextmanager
+async def working(bot: Bot, health: Health, *, run_jobs: bool) -> AsyncIterator[None]:
     """Connects the queue and, with `run_jobs`, works it off. Redis may come and go; both continue when it is back."""
     stopping = asyncio.Event()
-    tending = asyncio.create_task(_tend(bot, stopping, run_jobs=run_jobs))
+    tending = asyncio.create_task(_tend(bot, health, stopping, run_jobs=run_jobs))
     try:
         yield
     finally:
@@ -105,21 +133,36 @@ async def working(bot: Bot, *, run_jobs: bool) -> AsyncIterator[None]:
         await ended(tending)
 
 
-async def _tend(bot: Bot, stopping: asyncio.Event, *, run_jobs: bool) -> None:
+async def _tend(bot: Bot, health: Health, stopping: asyncio.Event, *, run_jobs: bool) -> None:
     while not stopping.is_set():
         try:
             await bot.world.journal.ping()
             async with bot.docket:
-                bot.jobs.connected = True
+                await _permitted(bot)
+                bot.jobs.connected, bot.jobs.trouble = True, None
                 await _work_off(bot, run_jobs=run_jobs)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the queue must come back whatever Redis answers meanwhile
-            log.warning("queue.away", error=str(error))
+            known = error if isinstance(error, JournalAway) else None
+            bot.jobs.trouble = known or JournalAway(f"the job queue does not start: {type(error).__name__}")
+            if known is None or isinstance(known, JournalRefused):  # `health` finds out itself that Redis is away
+                health.telling.tell("jobs", words_of(bot.jobs.trouble))
         finally:
             bot.jobs.connected = False
         if not stopping.is_set():
             await asyncio.sleep(_RECONNECT_AFTER)
+
+
+async def _permitted(bot: Bot) -> None:
+    """Raises JournalRefused with the rights that are missing: without them pydocket would try again, silently."""
+    missing = await _missing(bot)
+    if missing:
+        raise refusal_of(missing)
+
+
+async def _missing(bot: Bot) -> tuple[str, ...]:
+    return await missing_rights(bot.redis, bot.docket, secrets.token_hex(4))
 
 
 async def _work_off(bot: Bot, *, run_jobs: bool) -> None:

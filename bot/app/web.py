@@ -12,9 +12,8 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_sdk.signature import SignatureVerifier
 
 from bot.app.connections import LARGEST, Connections
-from bot.app.readiness import Readiness
+from bot.app.health import Health
 from bot.app.wiring import Bot
-from bot.errors import UpstreamError
 from handlers.claims_http import claim_routes
 from handlers.events import event_in, is_mere_talk
 
@@ -23,17 +22,31 @@ log = structlog.get_logger()
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def web_app(bot: Bot, connections: Connections) -> web.Application:
+def web_app(bot: Bot, connections: Connections, health: Health) -> web.Application:
     """The HTTP face of the contract. Served through `connections`, which limit what a request may take."""
     app = web.Application(client_max_size=LARGEST, middlewares=[connections.middleware()])
     app.add_routes([
         web.post("/slack/events", _slack(bot)),
-        web.get("/healthz", _healthz),
-        web.get("/readyz", _readyz(bot)),
-        web.get("/metrics", _metrics(bot)),
+        *_probes(bot, health),
         *claim_routes(bot.world, bot.config.claim_token.get_secret_value() if bot.config.claim_token else None),
     ])  # fmt: skip
     return app
+
+
+def worker_app(bot: Bot, connections: Connections, health: Health) -> web.Application:
+    """What a worker answers: only to probes and to Prometheus."""
+    app = web.Application(client_max_size=LARGEST, middlewares=[connections.middleware()])
+    app.add_routes(_probes(bot, health))
+    return app
+
+
+def _probes(bot: Bot, health: Health) -> list[web.RouteDef]:
+    return [
+        web.get("/healthz", _alive),
+        web.get("/livez", _alive),
+        web.get("/readyz", _readyz(health)),
+        web.get("/metrics", _metrics(bot)),
+    ]
 
 
 def _slack(bot: Bot) -> Handler:
@@ -67,16 +80,16 @@ def _is_signed(verifier: SignatureVerifier, body: bytes, headers: Mapping[str, s
         return False
 
 
-async def _healthz(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everyone
+async def _alive(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everyone
     return web.json_response({"alive": True})
 
 
-def _readyz(bot: Bot) -> Handler:
-    readiness = Readiness({"redis": lambda: _redis_answers(bot), "slack": lambda: _slack_answers(bot)})
-
+def _readyz(health: Health) -> Handler:
     async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everyone
-        found = await readiness.now()
-        return web.json_response(found, status=200 if all(found.values()) else 503)
+        found = await health.readiness.now()
+        wrong = {name: why for name, why in found.items() if why}
+        body: dict[str, object] = {name: not why for name, why in found.items()}
+        return web.json_response(body | ({"wrong": wrong} if wrong else {}), status=503 if wrong else 200)
 
     return handle
 
@@ -86,15 +99,3 @@ def _metrics(bot: Bot) -> Handler:
         return web.Response(body=bot.metrics.exposition(), headers={"Content-Type": bot.metrics.content_type})
 
     return handle
-
-
-async def _redis_answers(bot: Bot) -> bool:
-    return not await bot.world.is_journal_away()
-
-
-async def _slack_answers(bot: Bot) -> bool:
-    try:
-        await bot.directory.introduce()
-    except UpstreamError:
-        return False
-    return True

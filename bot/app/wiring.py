@@ -57,6 +57,7 @@ class Bot:
     bolt: AsyncApp
     docket: Docket
     jobs: DocketJobs
+    redis: Client
     backlog: Backlog
     intake: Intake
     worker_name: str
@@ -74,6 +75,7 @@ class Wiring:
     means: Means
     docket: Docket
     jobs: DocketJobs
+    redis: Client
 
 
 @asynccontextmanager
@@ -173,7 +175,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         alerts_channel=config.slack.alerts_channel,
         private_incident_channels=config.slack.private_incident_channels,
     )
-    return Wiring(world, slack, directory, metrics, aws, means, docket, jobs)
+    return Wiring(world, slack, directory, metrics, aws, means, docket, jobs, client)
 
 
 def _assemble(config: Config, wiring: Wiring) -> Bot:
@@ -203,4 +205,4 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
     backlog = Backlog()
     intake = Intake(world, backlog)
     listen(bolt, world, intake)
-    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, backlog, intake, name)
+    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, wiring.redis, backlog, intake, name)

@@ -92,9 +92,10 @@ def _environment_problems(environ: Mapping[str, str], *, need_slack: bool) -> It
         yield "SLACK_SIGNING_SECRET", "is not set: it is on the app's page Basic Information (or set SLACK_APP_TOKEN)"
     if not environ.get("SLACK_API_URL", SLACK_API).startswith(("http://", "https://")):
         yield "SLACK_API_URL", "must be an http:// or https:// address"
-    port = environ.get("PORT", "3000").strip()
-    if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
-        yield "PORT", f"must be a number from 0 to {_HIGHEST_PORT}"
+    for name in ("PORT", "WORKER_PORT"):
+        port = environ.get(name, "3000").strip()
+        if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
+            yield name, f"must be a number from 0 to {_HIGHEST_PORT}"
     if environ.get("REDIS_URL", "redis:").partition(":")[0].strip().lower() not in REDIS_SCHEMES:
         yield "REDIS_URL", f"must begin with one of {', '.join(f'{scheme}://' for scheme in REDIS_SCHEMES)}"
     for name, default, known in (("LOG_FORMAT", "json", _LOG_FORMATS), ("LOG_LEVEL", "info", _LOG_LEVELS)):
@@ -140,6 +141,7 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         tickets=file.tickets,
         secrets={name: Secret(environ.get(name, "").strip()) for name in _variables(file)},
         port=int(environ.get("PORT", "3000")),
+        worker_port=int(environ["WORKER_PORT"]) if "WORKER_PORT" in environ else None,
         redis_url=secret("REDIS_URL"),
         claim_token=secret("TFLOCK_CLAIM_TOKEN"),
         log_format=environ.get("LOG_FORMAT", "json").strip().lower(),

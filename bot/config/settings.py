@@ -72,6 +72,7 @@ class Config:
     tickets: TicketsSection | None
     secrets: Mapping[str, Secret]
     port: int
+    worker_port: int | None
     redis_url: Secret | None
     claim_token: Secret | None
     log_format: str

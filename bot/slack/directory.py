@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -53,6 +55,8 @@ class SlackDirectory:
         self._home_team: str | None = None
         self._enterprise: str | None = None
         self._user_id: str | None = None
+        self.ahead: timedelta | None = None
+        """How far Slack's clock is ahead of this machine's, as its last answer said; None if none did."""
 
     @property
     def user_id(self) -> str | None:
@@ -202,7 +206,13 @@ class SlackDirectory:
             if failed.trouble is not None:
                 log.warning("slack.unseen", doing=doing, trouble=failed.trouble.value, code=failed.code)
             return failed
+        self._compare_clocks(response)
         return response.data if isinstance(response.data, dict) else {}
+
+    def _compare_clocks(self, response: AsyncSlackResponse) -> None:
+        date = next((value for name, value in response.headers.items() if name.lower() == "date"), None)
+        with suppress(TypeError, ValueError):
+            self.ahead = parsedate_to_datetime(str(date)) - self._clock.now()
 
     def _member(self, user: Json) -> Member:
         profile = user.get("profile") or {}

@@ -21,8 +21,8 @@ _DISK = {
 class Durability:
     """What could be learned; None where Redis does not let us ask (hosted ones forbid CONFIG, some also INFO).
 
-    `maxmemory` is in bytes, 0 for no limit. `replicas` are those connected now. `faults` are what its disk did
-    wrong recently.
+    `maxmemory` is in bytes, 0 for no limit. `replicas` are those connected now, `min_replicas` those without which it
+    takes no writes. `faults` are what its disk did wrong recently. `version` has the server's own name.
     """
 
     version: str | None
@@ -33,9 +33,10 @@ class Durability:
     maxmemory_policy: str | None
     faults: tuple[str, ...]
     replicas: int | None = None
+    min_replicas: int | None = None
 
 
-async def durability(client: Client) -> Durability:
+async def measured(client: Client) -> Durability:
     """Asks one Redis (of a cluster: one node) how safe its entries are. Raises JournalAway if it does not answer."""
     async with answering():
         info = await _info(client)
@@ -43,8 +44,9 @@ async def durability(client: Client) -> Durability:
     appendonly = info.get("aof_enabled")
     maxmemory = info.get("maxmemory")
     replicas = info.get("connected_slaves")
+    min_replicas = settings.get("min-replicas-to-write")
     return Durability(
-        version=_text(info.get("redis_version")),
+        version=_version(info),
         role=_text(info.get("role")),
         appendonly=None if appendonly is None else bool(int(appendonly)),
         appendfsync=_text(settings.get("appendfsync")),
@@ -52,6 +54,7 @@ async def durability(client: Client) -> Durability:
         maxmemory_policy=_text(info.get("maxmemory_policy", settings.get("maxmemory-policy"))),
         faults=tuple(words for name, words in _DISK.items() if info.get(name, "ok") != "ok"),
         replicas=None if replicas is None else int(replicas),
+        min_replicas=None if min_replicas is None else int(min_replicas),
     )
 
 
@@ -64,12 +67,26 @@ async def _info(client: Client) -> Mapping[str, Any]:
 
 async def _settings(client: Client) -> Mapping[Any, Any]:
     found: dict[Any, Any] = {}
-    for name in ("appendfsync", "maxmemory-policy"):
+    for name in ("appendfsync", "maxmemory-policy", "min-replicas-to-write"):
         try:
             found.update(await client.config_get(name))
         except ResponseError:
             return found
     return found
+
+
+_NAMES = {"valkey": "Valkey", "dragonfly": "Dragonfly", "keydb": "KeyDB", "redict": "Redict", "kvrocks": "Kvrocks"}
+
+
+def _version(info: Mapping[str, Any]) -> str | None:
+    """`Redis 7.0.15`; of a server that only resembles it, its own name and version too."""
+    like = _text(info.get("redis_version"))
+    for name, words in _NAMES.items():
+        if f"{name}_version" in info:
+            return f"{words} {info[f'{name}_version']}" + (f" (like Redis {like})" if like else "")
+    other = _text(info.get("server_name"))
+    named = other if other and other != "redis" else "Redis"
+    return f"{named} {like}" if like else None
 
 
 def _text(value: object) -> str | None:

@@ -21,6 +21,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -39,10 +40,14 @@ START_LIMIT = 60.0
 """Seconds until the server must answer; a long timeline is read in that time."""
 
 _STOP_LIMIT = 15.0
+_SAY_EVERY = 60.0
 _STARTS = 5
 _POLL = 0.05
 _SOCKET_PATH = 100
 """Bytes that a socket's path may have everywhere (`sun_path` is 104 on macOS, 108 on Linux)."""
+
+_LEAST_ROOM = 16 * 1024**2
+"""Bytes. With less, Redis can soon write no entry, nor rewrite its file to a shorter one."""
 
 _Lock: TypeAlias = IO[bytes]
 
@@ -92,6 +97,17 @@ def attached_url(directory: Path) -> str:
     record = home / "socket"
     socket = Path(record.read_text("utf-8")) if record.exists() else home / "redis.sock"
     return f"unix://{quote(str(socket))}"
+
+
+def trouble_at(directory: Path) -> str:
+    """Why the embedded Redis could not write under `directory`; empty if nothing speaks against it."""
+    home = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.is_dir())
+    if not os.access(home, os.W_OK | os.X_OK):
+        return f"{home} cannot be written, where the embedded Redis would keep its files"
+    free = shutil.disk_usage(home).free
+    if free < _LEAST_ROOM:
+        return f"the disk of {home}, where the embedded Redis keeps its files, is full ({free // 1024} KiB are free)"
+    return ""
 
 
 def find_binary() -> Path | None:
@@ -197,20 +213,31 @@ async def _ensure(place: _Place) -> None:
 
 
 async def _keep(place: _Place) -> None:
-    """Starts the server again whenever it ends, which an open connection shows at once."""
+    """Starts the server again whenever it ends, which an open connection shows at once.
+
+    One that ends again and again (its disk is full) is logged once a minute, with its last words.
+    """
+    said, ends = -_SAY_EVERY, 0
     while True:
         with suppress(OSError):
             reader, writer = await asyncio.open_unix_connection(place.socket)
             with closing(writer):
                 await reader.read()
-        log.warning("redis.ended", directory=str(place.home))
+        now, ends = time.monotonic(), ends + 1
+        is_told = now - said < _SAY_EVERY
+        if not is_told:
+            words = await asyncio.to_thread(_last_words, place)
+            log.warning("redis.ended", directory=str(place.home), times=ends, last_words=words)
+            said, ends = now, 0
         try:
             await _ensure(place)
         except (JournalAway, OSError, subprocess.SubprocessError) as error:
-            log.error("redis.not_started", reason=str(error))  # noqa: TRY400  the reason says it; the next try comes
+            if not is_told:
+                log.error("redis.not_started", reason=str(error))  # noqa: TRY400  the reason says it; the next try comes
             await asyncio.sleep(1)
         else:
-            log.info("redis.restarted", directory=str(place.home))
+            if not is_told:
+                log.info("redis.restarted", directory=str(place.home))
             await asyncio.sleep(_POLL)
 
 

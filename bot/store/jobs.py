@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from docket import Docket
 from redis.exceptions import RedisClusterException, RedisError
 
 from bot.errors import JournalAway
-from bot.store.connect import entered
+from bot.store.connect import answering, entered
 from bot.store.refusals import refused
 
 DOCKET = "tflock-jobs"
@@ -41,6 +42,17 @@ def open_docket(url: str, *, name: str = DOCKET) -> Docket:
     return Queue(name, url)
 
 
+async def waiting(docket: Docket, now: datetime) -> tuple[int, int]:
+    """How many jobs are due and not begun, and how many workers there are. Raises JournalAway."""
+    async with answering(), docket, docket.redis() as redis, redis.pipeline() as asking:
+        oldest = now - docket.heartbeat_interval * docket.missed_heartbeats
+        asking.zcount(docket.queue_key, 0, now.timestamp())
+        asking.xlen(docket.stream_key)
+        asking.zcount(docket.workers_set, oldest.timestamp(), "+inf")
+        overdue, in_stream, workers = await asking.execute()
+    return int(overdue) + int(in_stream), int(workers)
+
+
 def _with_second_try(url: str) -> str:
     """The URL with one more try on a fresh connection, as redis-py makes it for this option.
 
@@ -68,6 +80,14 @@ class DocketJobs:
             await self._docket.add(name, when=at, key=key)(*args)
         except (RedisError, RedisClusterException, OSError) as error:
             raise refused(error) or JournalAway(_AWAY) from error
+
+    async def again_now(self, names: Iterable[str]) -> None:
+        """Runs periodic jobs now: after the clock was set back, they would else wait until it is as late again."""
+        for name in names:
+            try:
+                await self._docket.replace(name, when=datetime.now(UTC), key=name)()
+            except (RedisError, RedisClusterException, OSError) as error:
+                raise refused(error) or JournalAway(_AWAY) from error
 
     async def cancel(self, key: str) -> None:
         try:

@@ -33,15 +33,15 @@ async def reach_a_replica(client: Client, key: str) -> None:
     is taken for one without replicas.
     """
     async with answering():
-        seen_key, asked_key = _beside(key, _SEEN), _beside(key, _ASKED)
-        seen, info = await _asked(client, key, ("GET", seen_key), ("INFO", "replication"))
+        seen_key, asked_key = beside(key)
+        seen, info = await on_one_connection(client, key, ("GET", seen_key), ("INFO", "replication"))
         if isinstance(info, ResponseError):
             return
         connected = _connected(info)
         if not connected and not seen:
             return
         write = ("SET", seen_key, "1", "EX", str(_REMEMBERED)) if connected else ("SET", asked_key, "1", "PX", "1000")
-        _, reached = await _asked(client, key, write, ("WAIT", "1", str(PATIENCE)))
+        _, reached = await on_one_connection(client, key, write, ("WAIT", "1", str(PATIENCE)))
     if isinstance(reached, ResponseError):
         raise JournalAway(f"Redis: {reached}")
     if int(reached) < 1:
@@ -55,8 +55,8 @@ def _connected(info: Any) -> int:
     return int(found[1]) if found else 0
 
 
-async def _asked(client: Client, key: str, *commands: Sequence[str]) -> list[Any]:
-    """The answers to the commands, all on one connection of the node that has the key."""
+async def on_one_connection(client: Client, key: str, *commands: Sequence[str]) -> list[Any]:
+    """The answers to the commands, or their errors, all on one connection of the node that has the key."""
     if not isinstance(client, RedisCluster):
         async with client.pipeline(transaction=False) as pipe:
             for command in commands:
@@ -82,6 +82,11 @@ async def _one(connection: Any, command: Sequence[str]) -> Any:
         return await connection.read_response()
     except ResponseError as error:
         return error
+
+
+def beside(key: str) -> tuple[str, str]:
+    """What `reach_a_replica` writes beside a key."""
+    return _beside(key, _SEEN), _beside(key, _ASKED)
 
 
 def _beside(key: str, name: str) -> str:

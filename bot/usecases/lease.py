@@ -16,8 +16,6 @@ from bot.ports.records import Records
 log = structlog.get_logger()
 
 TTL = timedelta(seconds=15)
-"""Three renewals: one answer of Redis may be slow or lost, and a worker that died holds nobody up for long."""
-
 _RENEW_EVERY = 4.0
 _ASK_EVERY = 0.5
 

@@ -85,7 +85,6 @@ async def post_once(
     """Posts the message once. `begin` writes down when the first try began, unless the caller has. Raises as `once`."""
 
     async def send() -> Posted:
-        # only by the first try: a later one has to find what any try since then has sent
         if begin is not None and begun is None:
             await begin(world.clock.now())
         return await world.messenger.post(message.to, message.what, thread=message.thread, mark=message.mark)
@@ -111,6 +110,5 @@ async def say_once(world: World, message: Outgoing, *, shelf: Shelf[Sent] = _SAI
     except Final as error:
         log.warning("outbox.not_taken", to=message.to, mark=message.mark, detail=error.detail)
         is_refused = True
-    # after the post, never before: a worker that died in between finds the post by its mark
     await shelf.update(world, message.mark, is_done=True, is_refused=is_refused)
     return not is_refused

@@ -16,9 +16,6 @@ from bot.usecases.world import World
 
 T = TypeVar("T")
 
-AHEAD = timedelta(hours=1)
-"""How far the clock of a process that listed a record may be ahead of ours."""
-
 
 @dataclass(frozen=True, slots=True)
 class Handled:

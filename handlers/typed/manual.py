@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Look (changes nothing)": ("status", "who", "explain", "recover", "watch"),
-    "Act on a lock": ("unlock", "kill-job"),
+    "Act on a lock": ("unlock", "kill-job", "hold"),
     "Timeline": ("timeline", "note", "edit", "hide", "restore", "mark", "unmark", "capture"),
     "Incident": ("open", "title", "close", "reopen", "follow-ups", "export"),
 }

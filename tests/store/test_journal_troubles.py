@@ -13,7 +13,7 @@ import pytest
 
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway
-from bot.store.durability import durability
+from bot.store.durability import measured
 from bot.store.redis_records import RedisRecords
 from tests.worlds.own_time import own_time
 
@@ -250,7 +250,7 @@ async def test_a_wrong_password_is_away_and_is_not_repeated(make_journal, redis_
 
 
 async def test_the_doctor_learns_how_durable_the_embedded_redis_is(client):
-    found = await durability(client)
+    found = await measured(client)
 
     assert (found.appendonly, found.appendfsync, found.maxmemory_policy) == (True, "always", "noeviction")
     assert (found.role, found.maxmemory, found.faults, found.replicas) == ("master", 0, (), 0)
@@ -260,8 +260,8 @@ async def test_the_doctor_bears_a_redis_that_forbids_config_and_info(client, mak
     await client.execute_command("ACL", "SETUSER", "hosted", "on", ">pw", "~*", "+@all", "-config")
     await client.execute_command("ACL", "SETUSER", "strict", "on", ">pw", "~*", "+@read", "+hello", "-info")
 
-    hosted = await durability(make_client(f"{redis_url}?username=hosted&password=pw"))
-    strict = await durability(make_client(f"{redis_url}?username=strict&password=pw"))
+    hosted = await measured(make_client(f"{redis_url}?username=hosted&password=pw"))
+    strict = await measured(make_client(f"{redis_url}?username=strict&password=pw"))
 
     assert (hosted.appendonly, hosted.appendfsync) == (True, None)
     assert (strict.appendonly, strict.appendfsync, strict.version) == (None, None, None)
@@ -270,4 +270,4 @@ async def test_the_doctor_bears_a_redis_that_forbids_config_and_info(client, mak
 
 async def test_the_doctor_learns_that_redis_is_away(make_client):
     with pytest.raises(JournalAway):
-        await durability(make_client("unix:///nowhere/redis.sock"))
+        await measured(make_client("unix:///nowhere/redis.sock"))

@@ -13,10 +13,11 @@ from docket import Worker
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway
 from bot.store.connect import answering, connect
-from bot.store.durability import durability
+from bot.store.durability import measured
 from bot.store.embedded import find_binary
 from bot.store.jobs import open_docket
 from bot.store.redis_records import RedisRecords
+from bot.store.sentinels import watch
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SLOTS = 16384
@@ -124,7 +125,7 @@ async def test_the_queue_reaches_it_too(cluster_url):
 
 
 async def test_the_doctor_reads_a_cluster(cluster_url, make_client):
-    found = await durability(make_client(cluster_url))
+    found = await measured(make_client(cluster_url))
 
     assert found.appendonly is False
 
@@ -141,10 +142,13 @@ async def test_the_master_is_found_through_a_sentinel(directory, make_journal, m
         await exercise(make_journal(url), RedisRecords(client, rng=random.Random()))
 
         await work_through(url)
+        found = await watch(client)
+        assert (found.named, found.away, found.known, found.quorum, found.trouble) == (1, (), 1, 1, "")
         # the first Sentinel that is named is away
         beside = url.replace("@127", f"@127.0.0.1:{free_port()},127").replace("/2", "/3")
         await exercise(make_journal(beside), RedisRecords(make_client(beside), rng=random.Random()))
         await work_through(beside)
+        assert len((await watch(make_client(beside))).away) == 1
 
     with pytest.raises(JournalAway):
         await make_journal(url).ping()

@@ -39,6 +39,11 @@ class Server:
             self.process.wait()
             self.process = None
 
+    def permit(self, right: str) -> None:
+        """Of the user that the bot is."""
+        with Redis(port=self.port, socket_timeout=5) as client:
+            client.execute_command("ACL", "SETUSER", "default", right)
+
     def answers(self) -> bool:
         with Redis(port=self.port, socket_timeout=1) as client:
             try:

@@ -36,7 +36,6 @@ _CHILDREN_AT_WORK = ("running", "canceling")
 _NEWER = frozenset({"canceling", "waiting_for_callback", "waiting_for_resource", "preparing"})
 _CHILD = "parent_pipeline"
 _UPDATES_LATE = timedelta(minutes=5)
-"""`since` is not by GitLab's clock, `updated_at` is."""
 _MOST_PARENTS = 10
 
 

@@ -24,7 +24,6 @@ KEPT = timedelta(days=30)
 """How long a claim is remembered. After that the other strengths of evidence have to do."""
 
 _LONGEST_JOB = timedelta(days=7)
-"""A job is claimed when it begins, and may take its lock at any time until it ends."""
 _MOST_LISTED = 1000
 _MOST_READ = 50
 

@@ -139,7 +139,6 @@ async def _last_correction(world: World, incident_id: str) -> Entry | None:
 
 
 async def _start_reissue(world: World, incident_id: str, last: Entry) -> None:
-    # a job for each correction: the job of an earlier one finds that it is not the last, and leaves it to the other
     key = f"reissue:{incident_id}:{last.id}"
     await world.jobs.start("reissue", incident_id, last.id, key=key, at=last.recorded_at + LATE_AFTER)
 

@@ -40,7 +40,6 @@ SHOWN_AFTER = timedelta(seconds=20)
 """A ticket that was taken can be found this long after it was sent, in all three systems."""
 
 _SLOW_CLOCK = timedelta(minutes=10)
-"""Tickets are dated by their system's clock, which may be behind ours."""
 _PATIENCE = timedelta(seconds=60)
 _WORTH_WAITING = 60.0
 """Seconds: a system that asks for longer is not waited for."""

@@ -25,7 +25,7 @@ from bot.usecases.queue.record import kept, load_queue
 from bot.usecases.request.approval import expires_at
 from bot.usecases.request.record import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.request.steps import WAITING
-from bot.usecases.shelf import AHEAD, Shelf
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -37,6 +37,7 @@ _AT_ONCE = 20
 _MOST_QUEUES = 100
 _TAIL = 40
 _MOST_OF_A_KIND = 5
+_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ async def _watched(world: World, user: str) -> list[Waiting]:
     """The states on whose queue they are."""
     now = world.clock.now()
     names = await world.records.enlisted(
-        "waiting", "states", since=now - kept(world), until=now + AHEAD, limit=_MOST_QUEUES
+        "waiting", "states", since=now - kept(world), until=now + _SKEW, limit=_MOST_QUEUES
     )
     known = [name for name in names if name in world.states]
     queues = await asyncio.gather(*(load_queue(world, name) for name in known))
@@ -125,7 +126,7 @@ async def _listed(world: World, incident: Incident) -> ListedIncident:
     tail, named = await asyncio.gather(
         world.journal.tail(incident.id, _TAIL),
         world.records.enlisted(
-            "requests", incident.id, since=now - REQUEST_TTL, until=now + AHEAD, limit=_MOST_REQUESTS
+            "requests", incident.id, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS
         ),
     )
     told = [facts for facts in map(facts_of, tail) if isinstance(facts, OfState)]

@@ -45,7 +45,6 @@ SNOOZE = timedelta(minutes=10)
 
 _PATIENCE = timedelta(seconds=30)
 _EARLY = timedelta(seconds=5)
-"""How much too early the job that asks again may start by this machine's clock."""
 _MOST_DEFERRALS = 30
 _RINGS = frozenset({OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED})
 _NOTHING_ELSE: Phrase = ("Nothing else changes.",)

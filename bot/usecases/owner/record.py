@@ -19,12 +19,14 @@ from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
 from bot.core.reports.owner_message import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.run import Run
-from bot.usecases.shelf import AHEAD, Shelf
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 KEPT = timedelta(days=30)
 LISTED, LOCKS_OF = "letter-facts", "letters-to"
 _MOST_FACTS = 20
+_SKEW = timedelta(hours=1)
+"""How far the clock of the process that wrote a fact may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def fact_of(
 async def facts_at(world: World, place: OwnerMessageKey) -> tuple[NewsRecord, ...]:
     """Everything there is to tell, oldest first, the weightier of two at once last."""
     now = world.clock.now()
-    names = await world.records.enlisted(LISTED, str(place), since=now - KEPT, until=now + AHEAD, limit=_MOST_FACTS)
+    names = await world.records.enlisted(LISTED, str(place), since=now - KEPT, until=now + _SKEW, limit=_MOST_FACTS)
     found = [await FACTS.get(world, f"{place}/{name}") for name in names]
     return tuple(sorted(filter(None, found), key=lambda fact: (fact.at, fact.news.weight)))
 

@@ -29,9 +29,7 @@ LOOK_EVERY = timedelta(seconds=15)
 """How often a state is looked at while someone waits for it, each state at instants of its own."""
 
 _MARGIN = timedelta(seconds=1)
-"""How much too early a job may start by this machine's clock, so that it schedules the next look and not its own."""
 _SOON = timedelta(milliseconds=50)
-"""Looks of a state that are nearer to each other than this are one job."""
 _MOST_STATES = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

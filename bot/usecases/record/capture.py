@@ -43,7 +43,6 @@ DELETED = "deleted after capture"
 
 _PATIENCE = timedelta(seconds=10)
 _BEGINNING = timedelta(minutes=10)
-"""Should the process die while it takes a message, the message can be marked again after that."""
 _HINT_EVERY = timedelta(days=1)
 _MOST_NAMED = 30
 _MOST_ASKED = 25

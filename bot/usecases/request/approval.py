@@ -47,7 +47,6 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
     once = f"approved/{request.id}/{at.isoformat()}"
     await write_down(world, request, facts, user, f"approved the unlock of {request.state}", once=once)
     await start_release(world, request_id)
-    # the click is not answered before it would outlive a fail-over; the worker waits for the same before it deletes
     await UNLOCKS.secure(world, request_id)
     says: Phrase = (f" approved the unlock of {request.state}, for which ", Person(record.asker, ""), " asked.")
     step = f"approved/{at.timestamp():.0f}"

@@ -58,7 +58,6 @@ async def move(world: World, request_id: str, step: Step, **fields: Any) -> Unlo
 
 async def start_release(world: World, request_id: str) -> None:
     """Hands the release to a worker, once. Raises JournalAway."""
-    # one key for the request: however often it is started, one job carries it out
     await world.jobs.start("release", request_id, key=f"release:{request_id}")
 
 

@@ -23,7 +23,7 @@ from bot.core.run import Pipeline, SwitchResult
 from bot.errors import Final
 from bot.ports.messenger import Messenger, Posted
 from bot.usecases.outbox import Outgoing, post_once
-from bot.usecases.shelf import AHEAD, Shelf
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -184,6 +184,8 @@ KILLS = Shelf("kill", KillRecord, REQUEST_TTL, earlier=_earlier_kill)
 
 _MOST_REQUESTS = 1000
 _OF_A_STATE = "state-requests"
+_SKEW = timedelta(hours=1)
+"""How far the clock of the process that took the request may be ahead."""
 
 
 def id_of(world: World, delivery: str) -> str:
@@ -206,7 +208,7 @@ async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -
 
 async def _listed(world: World, of: str, kind: str = "requests", *, within: timedelta = REQUEST_TTL) -> tuple[str, ...]:
     now = world.clock.now()
-    return await world.records.enlisted(kind, of, since=now - within, until=now + AHEAD, limit=_MOST_REQUESTS)
+    return await world.records.enlisted(kind, of, since=now - within, until=now + _SKEW, limit=_MOST_REQUESTS)
 
 
 Flying: TypeAlias = tuple[UnlockRecord | KillRecord, Flight]

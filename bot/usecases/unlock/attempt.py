@@ -116,7 +116,6 @@ async def show_progress(world: World, report: UnlockReport) -> None:
 
 async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> UnlockReport:
     request = task.request
-    # from before the first question, so that no answer is older; by a clock that counts the machine's sleep
     before = world.clock.running() + world.policy.evidence_max_age.total_seconds()
     decision = await decide_on(world, task)
     await record_decision(world, request, decision, once=_once(task, decision))
@@ -139,7 +138,6 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
         kept = tuple(PlaceRelease(place, ReleaseResult.NOT_SENT, _NO_REPLICA) for place in standing)
         return await _concluded(world, task, replace(report, places=kept))
     places: list[PlaceRelease] = []
-    # all asked again for each place: a store may be slow, or this worker paused, between one and the next
     for place in standing:
         if places:  # should this worker not come to the end
             await UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))
@@ -197,8 +195,6 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     lock = next(info for info in inspection.seen.locks if info.id == request.lock_id)
     seen = LockFacts.of(lock)
     facts = UnlockReleasing(request=request.id, state=request.state, lock_id=request.lock_id, lock=seen)
-    # the timeline first: an intent of which nothing came misleads nobody, a delete without an entry would. `once` names
-    # the confirmation, so that its retries write one entry and a second confirmation another
     text, once = f"began to release the lock of {request.state}", f"releasing/{request.id}/{task.round}"
     await world.journal.append(request.incident, draft_of(facts, world.clock.now(), task.by, text, once=once))
 
@@ -208,7 +204,6 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     moved = await advance(world, request.id, Step.INTEND, sent=True, owner=owner or "", intended=intended, lock=seen)
     if moved is None:
         raise TakenBack(request.id)
-    # last before the delete: what allows it and what forbids it has to outlive a fail-over of Redis
     await world.journal.secure(request.incident)
     await UNLOCKS.secure(world, request.id)
     await secure_answers(world, request.state, request.lock_id)

@@ -15,7 +15,6 @@ from bot.usecases.unlock.unlock import UnlockCommand, ask
 from bot.usecases.world import World
 
 _ONE_CLICK = timedelta(minutes=1)
-"""Slack may deliver a click twice, and two people may press the same button."""
 
 
 async def rearm(

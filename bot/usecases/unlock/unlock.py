@@ -81,7 +81,6 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
         return report
 
     wanted = waiting_for(decision.verdict)
-    # before the message: a button without its request could do nothing
     if earlier is None:
         await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))
     elif earlier.phase is not RequestPhase.SHOWN and not is_own(earlier, command.click):
@@ -164,7 +163,6 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str, cli
     if not is_own(record, click):
         await permit(world, user, record.request.channel)
         now = world.clock.now()
-        # the phase first: of two clicks one gets past this line, and only that one is on the timeline
         record = await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=now, click=click)
     if record.phase is RequestPhase.CONFIRMED:
         await _requested(world, record, record.confirmed_at, f"confirmed the unlock of {record.request.state}")

@@ -41,7 +41,6 @@ OVER_AFTER = timedelta(hours=8)
 LOOK_EVERY = timedelta(seconds=15)
 _SLACK_AWAY = timedelta(minutes=1)
 _ASKED_WITHIN = timedelta(minutes=10)
-"""The process that took the click asks at once: after so long without a request it is dead."""
 _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)})
 
 
@@ -108,7 +107,7 @@ async def arm(
     try:
         asked = await already_asked(world, state, click=click)
         report = await _asked(world, record, user, click, is_again=is_again) if asked is None else asked
-    except Exception:  # whatever it was, the button has to work again: nothing else takes the step on
+    except Exception:
         await STEPS.update(world, execution, stage=StepStage.OPEN, by="", click="")
         raise
     request, note = (report.request.id, _at_once(report)) if isinstance(report, UnlockReport) else (report.id, "")

@@ -219,7 +219,6 @@ async def _request(
     request = UnlockRequest(
         id=world.new_id(), state=name, lock_id=lock.id, channel=channel, user=BOT, asked_at=now, incident=incident.id
     )
-    # the request first: one that the lock's own record does not name is ended by the next sweep
     await save_unlock(world, UnlockRecord(request=request))
     await world.records.enlist(*_LISTED, request.id, at=now, ttl=REQUEST_TTL)
     before = await AUTO_RELEASES.get(world, key_of(request))

@@ -207,8 +207,9 @@ async def test_fifty_requests_at_once_are_all_acked_soon(scene):
 
 async def test_health_and_readiness_and_unknown_paths_answer(scene):
     assert (await get(scene, "/healthz"))[0] == 200
+    assert (await get(scene, "/livez"))[0] == 200
     status, text = await get(scene, "/readyz")
-    assert (status, json.loads(text)) == (200, {"redis": True, "slack": True})
+    assert (status, json.loads(text)) == (200, {"redis": True, "slack": True, "jobs": True, "clock": True})
     assert (await get(scene, "/nowhere"))[0] == 404
     assert (await get(scene, "/slack/events"))[0] in {404, 405}
 
@@ -218,7 +219,8 @@ async def test_readiness_fails_soon_after_slack_went_away_and_health_does_not(sc
 
     async def is_unready() -> bool:
         status, text = await get(scene, "/readyz")
-        return (status, json.loads(text)["slack"]) == (503, False)
+        found = json.loads(text)
+        return (status, found["slack"]) == (503, False) and "Slack" in found["wrong"]["slack"]
 
     async with asyncio.timeout(30):
         while not await is_unready():  # noqa: ASYNC110 - a probe asks again and again

@@ -117,7 +117,7 @@ async def test_redis_that_goes_away_after_the_click_stops_the_release_and_it_goe
     deletes = len(scene.stage.proxy.calls("dynamodb:DeleteItem"))
 
     def noticed() -> bool:
-        return any(word in bot.log[before:] for word in ("job.failed", "queue.away", "Redis is unavailable"))
+        return any(word in bot.log[before:] for word in ("job.failed", "health.wrong"))
 
     await scene.until(noticed)
     assert await scene.stands(lock)
@@ -126,6 +126,30 @@ async def test_redis_that_goes_away_after_the_click_stops_the_release_and_it_goe
 
     await scene.becomes(checklist, "staging is unlocked")
     assert (await scene.kinds()).count("unlock.released") == 1
+
+
+async def test_a_right_that_redis_withholds_is_named_to_the_person_and_the_click_works_once_it_is_given(scene, running):
+    lock, _ = await scene.stage.dead_lock()
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
+    bot = scene.stage.bots["serve"]
+    await bot.stop()
+    running.permit("resetchannels")
+    starting = asyncio.create_task(scene.stage.start())
+    before = len(bot.events("health.wrong"))
+
+    def names_it() -> bool:
+        why = [str(event["why"]) for event in scene.stage.bots["serve"].events("health.wrong")[before:]]
+        return any("NOPERM" in words and "channels" in words for words in why)
+
+    await scene.until(names_it)
+    await scene.click(checklist, "unlock.confirm")
+    await scene.told("noperm", "channels", "tflock doctor")
+    assert await scene.stands(lock)
+    running.permit("allchannels")
+    await starting
+
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
 
 
 async def test_note_open_and_close_without_redis_are_refused_in_words(scene, running):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import aiohttp
 import pytest
 
+from bot.sandbox.machine.process import free_port
 from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,6 +48,31 @@ async def test_a_click_while_no_worker_is_there_is_carried_out_when_one_comes(sc
     await bots.start("worker")
 
     await scene.is_settled_once(checklist)
+
+
+async def test_a_worker_of_its_own_answers_probes_and_prometheus_where_it_is_told_to(scene, bots):
+    port = free_port()
+    bots.environment["WORKER_PORT"] = str(port)
+    try:
+        await bots.start("worker")
+    finally:
+        del bots.environment["WORKER_PORT"]
+    lock, _ = await bots.dead_lock()
+    await bots.start("serve --no-worker")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
+
+    async def get(path: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+            return answer.status, await answer.text()
+
+    assert (await get("/livez"))[0] == 200
+    status, text = await get("/readyz")
+    assert (status, json.loads(text)) == (200, {"redis": True, "slack": True, "jobs": True, "clock": True})
+    assert 'tflock_unlocks_total{outcome="released",state="staging"} 1.0' in (await get("/metrics"))[1]
+    assert (await get("/slack/events"))[0] == 404
+    assert not await scene.stands(lock)
 
 
 async def test_two_workers_and_two_webs_release_once_and_tell_once(scene, bots):
