@@ -19,8 +19,17 @@ class Credentials(Protocol):
         """Raises Failed where no credentials can be had."""
         ...
 
+    def params(self) -> Mapping[str, str]:
+        """What goes into the query."""
+        ...
 
-class GivenToken:
+
+class _InHeader:
+    def params(self) -> Mapping[str, str]:
+        return {}
+
+
+class GivenToken(_InHeader):
     """A bearer token that the environment has."""
 
     def __init__(self, token: SecretStr) -> None:
@@ -30,7 +39,7 @@ class GivenToken:
         return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
 
 
-class FetchedToken:
+class FetchedToken(_InHeader):
     """A bearer token that a cloud's own library finds, fetches and renews. `fetch` blocks, and runs in a thread.
 
     `failures` are the library's errors, of which only the type's name is repeated: their texts may hold secrets.

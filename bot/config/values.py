@@ -113,6 +113,16 @@ UserId = Annotated[str, _matching("[UW][A-Z0-9]{4,}", "must be a Slack user id, 
 GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group id, such as S0123ABCD")]
 Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
 PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
+StorageAccountName = Annotated[
+    str, _matching(r"[a-z0-9]{3,24}", "must be a storage account's name: 3 to 24 lower-case letters and digits")
+]
+ContainerName = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9$](?:-?[a-z0-9]){2,62}",
+        "must be a container's name: 3 to 63 lower-case letters, digits and single hyphens",
+    ),
+]
 GoogleBucketName = Annotated[
     str,
     _matching(

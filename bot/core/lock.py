@@ -108,6 +108,7 @@ class PlaceKind(StrEnum):
 
     FILE = "lockfile"
     ITEM = "dynamodb item"
+    LEASE = "lease"
 
     @property
     def words(self) -> str:

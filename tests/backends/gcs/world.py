@@ -42,6 +42,7 @@ class GcsWorld:
     kinds: tuple[PlaceKind, ...] = (PlaceKind.FILE,)
     means: list[Means] = field(default_factory=list)
     generations: dict[str, int] = field(default_factory=dict)
+    most_signs = 40_000
 
     def new_means(self) -> Means:
         secret = SecretStr(self.storage.token)
@@ -75,8 +76,8 @@ class GcsWorld:
     async def take_in_another_workspace(self, lock: WrittenLock) -> None:
         self.storage.put(self.lock_name.replace(self.section.workspace, "green"), lock.text.encode())
 
-    async def put_state(self) -> None:
-        self.storage.put(f"{self.section.object_base}.tfstate", json.dumps(STATE).encode())
+    async def put_state(self, content: bytes | None = None) -> None:
+        self.storage.put(f"{self.section.object_base}.tfstate", content or json.dumps(STATE).encode())
 
     async def everything(self) -> object:
         return dict(self.storage.live)

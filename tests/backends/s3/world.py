@@ -44,6 +44,7 @@ class S3World:
     workspace: str
     kinds: tuple[PlaceKind, ...]
     opened: list[AwsClients] = field(default_factory=list)
+    most_signs = 40_000
 
     def backend(self, *, timeout: float = 10.0) -> S3Backend:
         """A backend with a client of its own."""

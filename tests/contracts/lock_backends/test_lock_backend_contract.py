@@ -162,8 +162,9 @@ async def test_halves_that_hold_different_locks_are_told_apart(world):
     assert [place.kind for place in seen.places_of(second.id)] == [world.kinds[-1]]
 
 
-@pytest.mark.parametrize("text", ["not json", "{}", '{"ID":"x","Created":"yesterday"}', "\N{SNOWMAN}" * 40_000])
+@pytest.mark.parametrize("text", ["not json", "{}", '{"ID":"x","Created":"yesterday"}', "too long"])
 async def test_a_lock_that_cannot_be_read_is_held_and_never_released(world, text):
+    text = "\N{SNOWMAN}" * world.most_signs if text == "too long" else text
     for kind in world.kinds:
         await world.write(kind, text)
     backend = world.backend()

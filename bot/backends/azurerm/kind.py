@@ -1,0 +1,115 @@
+"""Azure Blob Storage as a kind of backend."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bot.backends.azurerm.credentials import SharedAccessSignature, default_credentials
+from bot.backends.azurerm.section import Backend
+from bot.backends.azurerm.store import DELETE, READ, SERVICE, AzureStore, Container, errors, is_leased
+from bot.backends.credentials import Credentials
+from bot.backends.frame import Means, Store
+from bot.backends.proof import Proofs
+from bot.backends.remote import ListingSweep, RemoteBackend
+from bot.core.lock import Abilities, Fence, PlaceKind, Rights
+from bot.http.client import Client, Limits
+
+CAN = Abilities(conditional=True, fence=Fence.ENFORCED, shows_holder=True, versions=True, swap=False)
+_LIMITS = Limits(connect=3, read=8, overall=10)
+
+
+class AzureKind:
+    system = "azurerm backend"
+    rights = Rights(
+        grant="a role of the bot's identity on the container (Storage Blob Data Contributor), or in the SAS",
+        state=READ,
+        versions=READ,
+        trial=DELETE,
+        sweep=READ,
+        swept=PlaceKind.LEASE,
+        container="storage account",
+        honours="Azure Blob Storage does",
+    )
+
+    def open(self, section: Backend, means: Means) -> Store:
+        address = _address(section)
+        backend = RemoteBackend(
+            AzureStore(_container(section, means), section.blob),
+            CAN,
+            means.clock,
+            address=address,
+            proofs=Proofs(means.records, means.clock),
+            endpoint=None if section.endpoint_url is None else f"{address} {section.container}",
+        )
+        return Store(backend=backend)
+
+    def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep:
+        stores = {name: AzureStore(_container(section, means), section.blob) for name, section in sections.items()}
+
+        def listings(names: Sequence[str]) -> Sequence[_Listing]:
+            groups = dict[tuple[object, str], dict[str, AzureStore]]()
+            for name in names:
+                group = (_way(sections[name]), posixpath.dirname(stores[name].blob))
+                groups.setdefault(group, {})[name] = stores[name]
+            return [_Listing(folder, stores) for (_, folder), stores in groups.items()]
+
+        return ListingSweep(listings, means.clock)
+
+    async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
+        """Nothing: a client is made in no time."""
+
+
+KIND = AzureKind()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The leases in one folder of a container. Implements `bot.backends.remote.Listing`."""
+
+    folder: str
+    stores: Mapping[str, AzureStore]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(self.stores)
+
+    @property
+    def store(self) -> AzureStore:
+        return next(iter(self.stores.values()))
+
+    async def held(self) -> Mapping[str, AzureStore]:
+        container = self.store.container
+        prefix = f"{self.folder}/" if self.folder else ""
+        found = await container.listed(f"{container.name}/{prefix}", prefix, "metadata")
+        leased = {entry.findtext("Name", "") for entry in found if is_leased(entry)}
+        return {name: store for name, store in self.stores.items() if store.blob in leased}
+
+
+def _address(section: Backend) -> str:
+    return section.endpoint_url or f"https://{section.storage_account}.blob.core.windows.net"
+
+
+def _way(section: Backend) -> tuple[str, str, str | None]:
+    return _address(section), section.container, section.sas_token_env
+
+
+def _container(section: Backend, means: Means) -> Container:
+    """One for all states in the container, with one client."""
+    key = ("azurerm", _way(section))
+    if key not in means.shared:
+        client = Client(SERVICE, _address(section), headers=dict, errors=errors, clock=means.clock, limits=_LIMITS)
+        means.closing.append(client.aclose)
+        means.shared[key] = Container(client, _credentials(section, means), section.container)
+    container: Container = means.shared[key]
+    return container
+
+
+def _credentials(section: Backend, means: Means) -> Credentials:
+    """Raises ConfigInvalid where Azure's library is wanted and not installed."""
+    if section.sas_token_env is None:
+        return default_credentials(SERVICE)
+    return SharedAccessSignature(means.secrets.get(section.sas_token_env, SecretStr("")))

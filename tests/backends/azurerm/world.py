@@ -1,0 +1,130 @@
+"""Azure Blob Storage's worlds for the contract of `bot.ports.locks.LockBackend`: two workspaces."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from bot.backends.azurerm.kind import CAN, KIND
+from bot.backends.azurerm.section import Backend
+from bot.backends.frame import Means
+from bot.backends.remote import RemoteBackend
+from bot.core.lock import PlaceKind
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from tests.worlds.azure import AzureStorage, azure_storage
+from tests.worlds.stores import Trusted
+
+WORLDS = [("default",), ("blue",)]
+STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def running(self) -> float:
+        return self.now().timestamp()
+
+
+@dataclass
+class AzureWorld:
+    """A state in a container behind the fault proxy, and hands that reach past the proxy."""
+
+    storage: AzureStorage
+    proxy: FaultProxy
+    section: Backend
+    kinds: tuple[PlaceKind, ...] = (PlaceKind.LEASE,)
+    means: list[Means] = field(default_factory=list)
+    most_signs = 1_500  # metadata is 8 KiB at most
+
+    def new_means(self) -> Means:
+        secret = SecretStr(self.storage.sas_token)
+        self.means.append(Means(clock=SystemClock(), records=None, aws=None, secrets={"AZURE_SAS": secret}))
+        return self.means[-1]
+
+    def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> RemoteBackend:
+        """A backend with a client of its own, of a store that is known to honour conditions."""
+        opened = KIND.open(self.section, self.new_means()).backend
+        return RemoteBackend(
+            opened._store, CAN, SystemClock(), address=self.proxy.url,
+            proofs=proofs or Trusted(), endpoint=endpoint, timeout=timeout,
+        )  # fmt: skip
+
+    @property
+    def blob(self) -> str:
+        return self.section.blob
+
+    def lock(self, name: str = "first") -> WrittenLock:
+        created = datetime(2026, 11, 21, 9, 5, 0, 116755, tzinfo=UTC)
+        return WrittenLock(str(uuid.uuid4()), created, self.section.lock_path, who=f"{name}@runner")
+
+    async def take(self, lock: WrittenLock) -> None:
+        assert not (self.blob in self.storage.live and self.storage.live[self.blob].lease)
+        await self.write(PlaceKind.LEASE, lock.text)
+
+    async def take_in_another_workspace(self, lock: WrittenLock) -> None:
+        self._lease(f"{self.section.key}env:green", lock.text)
+
+    async def put_state(self, content: bytes | None = None) -> None:
+        before = self.storage.live.get(self.blob)
+        metadata, lease = (before.metadata, before.lease) if before else ({}, "")
+        self.storage.put(self.blob, content or json.dumps(STATE).encode(), metadata, lease=lease)
+
+    async def everything(self) -> object:
+        return dict(self.storage.live)
+
+    async def write(self, _: PlaceKind, text: str) -> None:
+        self._lease(self.blob, text)
+
+    def _lease(self, blob: str, text: str) -> None:
+        try:
+            lease = str(uuid.UUID(json.loads(text)["ID"]))
+        except (ValueError, KeyError, TypeError):
+            lease = str(uuid.uuid4())
+        metadata = {"terraformlockid": b64encode(text.encode()).decode()} if text else {}
+        before = self.storage.live.get(blob)
+        self.storage.put(blob, before.text if before else b"", metadata, lease=lease)
+
+    async def clear(self, _: PlaceKind) -> None:
+        self.storage.end_lease(self.blob)
+
+    async def stands(self, _: PlaceKind) -> str | None:
+        found = self.storage.live.get(self.blob)
+        if found is None or not found.lease:
+            return None
+        return b64decode(found.metadata.get("terraformlockid", "")).decode()
+
+    def reads(self, _: PlaceKind) -> Matcher:
+        return lambda call: call.method == "HEAD"
+
+    def deletes(self, _: PlaceKind) -> Matcher:
+        return lambda call: call.method == "PUT"
+
+    def read_right(self, _: PlaceKind) -> str:
+        return "blobs/read"
+
+    def delete_right(self, _: PlaceKind) -> str:
+        return KIND.open(self.section, self.new_means()).backend._store.deletes
+
+
+@pytest.fixture(name="azurerm_world")
+async def made(world_param):
+    (workspace,) = world_param
+    async with azure_storage(f"tfstate-{secrets.token_hex(4)}") as storage, fault_proxy(storage.origin) as proxy:
+        section = Backend(
+            type="azurerm", storage_account="acmetfstate", container=storage.container, workspace=workspace,
+            key="environments/staging.tfstate", endpoint_url=proxy.url, sas_token_env="AZURE_SAS",
+        )  # fmt: skip
+        world = AzureWorld(storage, proxy, section)
+        yield world
+        for means in world.means:
+            for close in means.closing:
+                await close()
