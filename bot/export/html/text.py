@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -26,7 +27,17 @@ def text(value: object) -> Markup:
     """A value as text that says just that, in an element or between double quotes. What is `Markup` already stays."""
     if isinstance(value, Markup):
         return value
-    return escape(visible(redact(str(value))))
+    said = str(value)
+    return _short(said) if len(said) <= _SHORT else _safe(said)
+
+
+def _safe(said: str) -> Markup:
+    return escape(visible(redact(said)))
+
+
+_SHORT = 200
+_short = lru_cache(maxsize=4096)(_safe)
+"""Most short texts of a page come again and again: rules, runs, states. Taking secrets out costs most of a page."""
 
 
 def recorded_text(said: str) -> Markup:
@@ -60,7 +71,12 @@ def link(url: object, shown: object) -> Markup:
 def web_page(url: object) -> str | None:
     """The URL, if it may be linked and has no secret in it."""
     page = linkable(url)
-    return page if page is not None and redact(page) == page else None
+    return page if page is not None and _holds_no_secret(page) else None
+
+
+@lru_cache(maxsize=1024)
+def _holds_no_secret(page: str) -> bool:
+    return redact(page) == page
 
 
 @dataclass(frozen=True, slots=True)
