@@ -362,7 +362,7 @@ def _refused(report: UnlockReport) -> _Facts:
     if verdict is not None:
         yield from in_the_way(verdict)
     yield from _note(report)
-    yield Fact("", (_UNCHANGED,))
+    yield Fact("", _changed(report.places))
     if verdict is not None and verdict.ruling is Ruling.REFUSE and not is_automatic:
         yield Fact("Next:", _what_helps(report, verdict))
     else:

@@ -16,7 +16,7 @@ from bot.core.evidence import Unseen
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, PlaceRelease, ReleaseResult
+from bot.core.lock import LockInfo, LockPlace, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.people import Automatic
 from bot.core.phrase import Phrase, Quoted, joined, plain
 from bot.core.record.evidence import LockFacts, PlaceFacts
@@ -28,7 +28,7 @@ from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.weigh import Decision, record_decision
 from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.request.steps import Step, advance
-from bot.usecases.unlock.task import Task, decide_on, fingerprint
+from bot.usecases.unlock.task import Task, decide_on, deleted_in, fingerprint
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -174,14 +174,28 @@ async def _changed(world: World, task: Task, decision: Decision, before: float) 
 
 
 def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockReport:
-    left = tuple(place.kind for place in decision.inspection.seen.places_of(task.request.lock_id))
-    stage = UnlockStage.PARTLY_RELEASED if task.sent and task.is_partly_gone(left) else UnlockStage.REFUSED
+    seen = decision.inspection.seen
+    left = tuple(place.kind for place in seen.places_of(task.request.lock_id))
+    unread = [kind for kind, _ in seen.unseen] + [place.kind for place in seen.garbage]
+    if task.sent:
+        may_be_gone = set(task.intended) - task.deleted
+        report = replace(report, places=tuple(_unread(kind) for kind in unread if kind in may_be_gone))
+    stage = UnlockStage.REFUSED
+    if task.sent and task.is_partly_gone(left, unread):
+        stage = UnlockStage.PARTLY_RELEASED
+    elif task.sent and not left:
+        stage = UnlockStage.NOT_KNOWN  # a delete may have reached the store, and nothing shows that the lock is there
     if decision.store_is_busy:
-        end = stage if stage is UnlockStage.PARTLY_RELEASED else UnlockStage.STILL_THROTTLED
+        end = stage if stage is not UnlockStage.REFUSED else UnlockStage.STILL_THROTTLED
         raise _Again(task, replace(report, left=left, note=_store_words(decision)), end)
     if all(finding.rule is Rule.FRESH for finding in decision.verdict.refusals):
         raise _Again(task, replace(report, left=left, note=("some answers took long: looking again",)), stage)
     return replace(report, stage=stage, left=left)
+
+
+def _unread(kind: PlaceKind) -> PlaceRelease:
+    """What is known of a place that a delete may have reached, and that cannot be read now."""
+    return PlaceRelease(LockPlace(kind, "", "", None), ReleaseResult.NOT_KNOWN, "it could not be read again")
 
 
 async def _intend(world: World, task: Task, decision: Decision) -> Task:
@@ -215,9 +229,11 @@ async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockRe
     if results <= _UNTOUCHED and not task.sent:
         await UNLOCKS.update(world, task.request.id, sent=False)
     task = replace(task, sent=task.sent or not results <= _UNTOUCHED)
+    task = replace(task, deleted=task.deleted | deleted_in(report.places))
     left = tuple(part.place.kind for part in report.places if part.result in _TRY_AGAIN | {ReleaseResult.DENIED})
+    unknown = [part.place.kind for part in report.places if part.result is ReleaseResult.NOT_KNOWN]
     report = replace(report, left=left, note=joined(map(_release_words, report.places), "; "))
-    is_partly_gone = task.is_partly_gone(left)
+    is_partly_gone = task.is_partly_gone([kind for kind in left if kind not in unknown], unknown)
     if results & _TRY_AGAIN:
         end = next(stage for result, stage in _AT_THE_END if result in results)
         raise _Again(task, report, UnlockStage.PARTLY_RELEASED if is_partly_gone else end)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.lock import PlaceKind
+from bot.core.lock import PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.people import BOT
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.weigh import Consent, Decision, weigh
@@ -21,7 +22,8 @@ class Task:
     """One request being carried out. `by` is who confirmed or armed it: the requester for the gate.
 
     `round` distinguishes one confirmation of a request from the next. `sent` is set if a delete may have reached the
-    store, `intended` are the places that held it before the first was sent. `until` is set if it was armed.
+    store, `intended` are the places that held it before the first was sent, `deleted` those that the store deleted for
+    us. `until` is set if it was armed.
     """
 
     request: UnlockRequest
@@ -35,6 +37,7 @@ class Task:
     intended: tuple[PlaceKind, ...]
     until: datetime | None
     record: UnlockRecord
+    deleted: frozenset[PlaceKind] = frozenset()
 
     @property
     def is_automatic(self) -> bool:
@@ -49,9 +52,10 @@ class Task:
             RequestPhase.SETTLED,
         }
 
-    def is_partly_gone(self, left: tuple[PlaceKind, ...]) -> bool:
-        """Whether some of the places that we set out to delete are gone, and some are left."""
-        return 0 < len(left) < len(self.intended)
+    def is_partly_gone(self, left: Collection[PlaceKind], unknown: Collection[PlaceKind] = ()) -> bool:
+        """Whether some of the places that we set out to delete are known to be gone, and some to be left."""
+        gone = [kind for kind in self.intended if kind not in left and (kind not in unknown or kind in self.deleted)]
+        return bool(left and gone)
 
 
 async def load(world: World, request_id: str) -> Task | None:
@@ -73,7 +77,12 @@ async def load(world: World, request_id: str) -> Task | None:
         intended=record.intended,
         until=record.until,
         record=record,
+        deleted=deleted_in(half.release for half in record.halves),
     )
+
+
+def deleted_in(places: Iterable[PlaceRelease]) -> frozenset[PlaceKind]:
+    return frozenset(part.place.kind for part in places if part.result is ReleaseResult.RELEASED)
 
 
 def _consent(record: UnlockRecord) -> Consent | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind
+from bot.core.lock import LockInfo, PlaceKind, ReleaseResult
 from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.policy import Policy
 from bot.core.record.timeline import verify
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
@@ -261,3 +263,55 @@ def test_a_click_that_was_lost_with_its_process_is_taken_up_by_the_next_click(le
     paper.pass_time(10)
 
     assert outcomes(paper) == ["released"]
+
+
+FILE, ITEM = PlaceKind.FILE, PlaceKind.ITEM
+
+
+@pytest.mark.parametrize(
+    ("faults", "stage", "left", "known"),
+    [
+        # the lockfile's delete was answered, so that it is gone, whatever can be read later
+        (
+            {f"delete {ITEM}": Throttle, f"read {FILE}": Unreachable},
+            UnlockStage.PARTLY_RELEASED,
+            (ITEM,),
+            {FILE: ReleaseResult.RELEASED},
+        ),
+        # nobody knows whether the lockfile is gone: only that the item is left
+        (
+            {f"delete {FILE}": Unreachable, f"delete {ITEM}": Throttle, f"read {FILE}": Unreachable},
+            UnlockStage.STILL_THROTTLED,
+            (ITEM,),
+            {FILE: ReleaseResult.NOT_KNOWN},
+        ),
+        # nobody knows whether anything is left
+        (
+            {f"deleted {ITEM}": Unreachable, f"read {ITEM}": Unreachable},
+            UnlockStage.NOT_KNOWN,
+            (),
+            {FILE: ReleaseResult.RELEASED, ITEM: ReleaseResult.NOT_KNOWN},
+        ),
+    ],
+)
+def test_half_an_unlock_is_said_only_of_a_place_that_is_gone_and_one_that_is_left(
+    left_behind, faults, stage, left, known
+):
+    paper = left_behind(policy=Policy(release_deadline=timedelta(milliseconds=200)))
+    confirm(paper)
+    is_sent = False
+
+    async def fault(name):
+        nonlocal is_sent
+        is_sent = is_sent or name.startswith("delete")
+        if WORKER.get() and is_sent and name in faults:
+            raise Throttle() if faults[name] is Throttle else Unreachable("memory", name)
+
+    paper.switchboard.fault = fault
+    paper.pass_time(400)
+
+    told = paper.messenger.all(UnlockReport)[-1]
+    assert (told.stage, told.left) == (stage, left)
+    results = {part.place.kind: part.result for part in told.places}
+    assert {kind: results.get(kind) for kind in known} == known
+    assert ITEM in paper.store.texts or stage is UnlockStage.NOT_KNOWN
