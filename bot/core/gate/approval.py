@@ -25,7 +25,7 @@ def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phr
         return (who, " asked for this: a second person must approve it")
     people = holders.person_in_slack(second.user_id), holders.person_in_slack(asker.user_id)
     addresses = [_addresses(account, person) for account, person in zip((second, asker), people, strict=True)]
-    if (people[0] is not None and people[0] == people[1]) or addresses[0] & addresses[1]:
+    if addresses[0] & addresses[1]:
         words = " have the same email address or entry in holders.people: a second person must approve it"
         return (who, " and ", named(asker), words)
     if people[0] is not None and people[1] is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.gate.approval import why_not_by_policy
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.ownership import Starters
@@ -241,3 +242,39 @@ def test_an_approver_without_an_address_may_have_started_the_run_only_if_a_start
     )
 
     assert judged(case, make)[0] is ruling
+
+
+def test_an_account_that_slack_does_not_show_approves_nothing(make, protected):
+    unseen = Unseen("Slack", Trouble.TIMED_OUT, "no answer", make.now)
+    second = replace(make.approval(), standing=replace(make.standing("U0QUINN"), member=unseen))
+    addressed = with_email(make.standing(), "parker@example.com")
+
+    case = replace(protected(), requester=addressed)
+
+    assert judged(replace(case, approval=second), make)[0] is Ruling.NEEDS_APPROVAL
+    assert judged(case, make)[0] is Ruling.ALLOW
+
+
+def test_whom_the_policy_does_not_let_approve_it_says_so_by_itself(make):
+    def why_not(by, owner_id=None):
+        policy = ApprovalPolicy(by=by)
+        reason = why_not_by_policy(make.approval(), policy, owner_id=owner_id, starters=Starters())
+        return None if reason is None else plain(reason)
+
+    assert why_not(Approvers.MEMBER) is None
+    assert "nobody can approve" in why_not(Approvers.NOBODY)
+    assert "we don't know who that is" in why_not(Approvers.OWNER)
+    assert "is not the owner of the lock" in why_not(Approvers.OWNER, "U0ELLIOTT")
+    assert why_not(Approvers.OWNER, "U0QUINN") is None
+
+
+def test_an_entry_without_an_address_tells_two_accounts_apart(make, protected):
+    """The team names both, so they are two people, whatever Slack does not say."""
+    people = (KnownPerson("quinn", "U0QUINN"), KnownPerson("parker", "U0PARKER"))
+    case = protected()
+    bare = replace(case.approval, standing=with_email(case.approval.standing, None))
+    asker = with_email(case.requester, None)
+
+    named = replace(case, approval=bare, requester=asker, holders=Holders(people=people))
+    assert judged(named, make)[0] is Ruling.ALLOW
+    assert judged(replace(named, holders=Holders(people=people[:1])), make)[0] is Ruling.NEEDS_APPROVAL

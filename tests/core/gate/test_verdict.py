@@ -174,3 +174,17 @@ def test_a_verdict_is_read_by_rule(make):
     finding = Finding(Rule.QUIET, Effect.HOLDS, ("quiet",))
 
     assert Verdict(Ruling.ALLOW, (finding,))[Rule.QUIET] is finding
+
+
+def test_an_approval_is_for_the_rules_that_want_one_and_no_others(make):
+    case = make.case(protected=True)
+
+    assert decide(case, make.now).wants_approval == ("protected",)
+    assert decide(make.case(), make.now).wants_approval == ()
+
+
+def test_a_lock_that_is_gone_leaves_nothing_to_take_for_a_jobs(make):
+    gone = replace(make.case(make.run(), who="runner@build-1"), lock=make.seen())
+
+    assert gone.from_ci is False
+    assert decide(gone, make.now).ruling is Ruling.REFUSE
