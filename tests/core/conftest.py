@@ -151,7 +151,9 @@ class Make:
 
     def log(self, *work: Work, **changes: Any) -> JobLog:
         """The whole log of a job in which Terraform was at work while the lock stood."""
-        log = JobLog(is_whole=True, ran_terraform=True, has_worked=True, work=work or (self.work(),))
+        log = JobLog(
+            is_whole=True, ran_terraform=True, has_worked=True, work=work or (self.work(),), begun_at=self.at("09:02")
+        )
         return replace(log, **changes)
 
     def refused(self, lock_id: str = LOCK_ID, **changes: Any) -> JobLog:

@@ -234,6 +234,53 @@ def test_a_killed_command_is_told_from_one_that_came_to_its_own_end(line, is_end
     assert log.shows(CREATED, skew=timedelta(seconds=1))
 
 
+@pytest.mark.parametrize(
+    ("lines", "is_interrupted"),
+    [
+        ([WORK, "Interrupt received.", "Gracefully shutting down...", WORK], True),
+        ([WORK, "Stopping operation...", WORK], True),
+        ([WORK, "│ Error: execution halted"], True),
+        ([WORK, "Error: operation canceled"], True),
+        (["Interrupt received.", WORK], True),
+        ([WORK, '{"@level":"info","@message":"\\nInterrupt received.\\nPlease wait","type":"log"}'], True),
+        ([WORK, "##[error]The operation was canceled."], False),
+        ([WORK, "Killed"], False),
+    ],
+)
+def test_a_command_that_was_asked_to_stop_is_told_from_one_that_was_killed(lines, is_interrupted):
+    assert [span.is_interrupted for span in logged(["$ terraform apply", *lines]).work] == [is_interrupted]
+
+
+def test_of_two_commands_only_the_one_that_was_asked_to_stop_was_interrupted():
+    log = logged([*work_of("apply"), "Interrupt received.", *work_of("plan")])
+
+    assert [span.is_interrupted for span in log.work] == [True, False]
+
+
+def work_of(verb):
+    return ["Initializing the backend...", f"$ terraform {verb}", WORK]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_log_begins_with_its_first_line_and_github_s_with_its_runner_s_own(system):
+    servers = ["Requested labels: self-hosted", "Job is about to start running on the runner: build-1"]
+
+    assert logged(["hello", WORK], system).begun_at.second == 5
+    assert logged([*servers, "Current runner version: '2.319.1'", WORK], github).begun_at.second == 9
+    assert logged(["$ echo", WORK, "Current runner version: '2.319.1'"], github).begun_at.second == 5
+    assert read([WORK]).begun_at is None
+    opened = f"section_start:{int(START.timestamp())}:prepare_executor\r\x1b[0KPreparing"
+    assert read(["Running with gitlab-runner", opened, gitlab(9, WORK)]).begun_at == START + timedelta(seconds=1)
+
+
+def test_a_log_without_its_beginning_says_nothing_of_when_it_began():
+    reader = LogReader()
+    reader.gap()
+    reader.line(github(5, WORK))
+
+    assert reader.close(is_whole=True).begun_at is None
+
+
 def test_an_apply_goes_on_after_its_plan():
     log = read([github(4, WORK), github(5, "Plan: 1 to add, 0 to change, 0 to destroy."), github(6, WORK)])
 

@@ -48,8 +48,8 @@ from bot.core.who import is_account_of, is_shared_host, is_slot
 _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
 
-_KEPT = timedelta(seconds=2)
-"""How far two clocks may be apart that someone keeps, with the fraction of a second that a store leaves out."""
+_KEPT = timedelta(seconds=1)
+"""How far two clocks may be apart that someone keeps. A store leaves out the fraction of a second, to the safe side."""
 
 _ANYBODYS = frozenset({"root", ""})
 """The accounts that containers have. Neither is a person's name, and neither belongs to one job only."""
@@ -57,12 +57,15 @@ _ANYBODYS = frozenset({"root", ""})
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One lock, and by which allowance for clocks it is asked whose it is."""
+    """One lock, and by which allowance for clocks it is asked whose it is. `earlier`: of when the locks are that its
+    state was seen with before.
+    """
 
     lock: LockInfo
     taken: Taken
     skew: timedelta
     holders: Holders
+    earlier: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,16 @@ def attribute(
     named: Iterable[Observation[Run]] = (),
     claims: Iterable[Claimed] = (),
     taken: Taken | None = None,
+    earlier: Iterable[datetime] = (),
 ) -> Attribution:
     """Ties runs to a lock by the strongest evidence that there is.
 
     `named` are look-ups of the run that the host name carries (`Holders.run_id_in`), if it carries one; `claims` those
-    of the lock's state; `taken` is when it was taken, by its own word if nothing else is known.
+    of the lock's state; `taken` is when it was taken, by its own word if nothing else is known; `earlier` is of when
+    the locks are that its state was seen with before.
     """
     looks, claims = tuple(looks), tuple(claims)
-    question = _Question(lock, taken or Taken.of(lock), skew, holders)
+    question = _Question(lock, taken or Taken.of(lock), skew, holders, tuple(earlier))
     by_name = _by_seal(question, looks, claims) or _by_run_id(question, looks, tuple(named))
     found = by_name or _by_evidence(question, looks, claims)
     return replace(found, contenders=contenders(looks, question.taken, skew), taken=question.taken)
@@ -376,18 +381,45 @@ def _is_on_it(lock: LockInfo, one: _Possible, log: JobLog, span: Work) -> bool:
 
 
 def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
-    """Whether this lock was there when the work began. Else the job had an earlier one, which someone broke, and this
-    lock is of a process whose clock is slow, or that had waited for it: Terraform notes the time before it waits.
+    """Whether this lock was there when the work began. Else the job had an earlier one, which it gave back or someone
+    broke, and this lock is of a process whose clock is slow, or that had waited for it: Terraform notes the time before
+    it waits.
 
-    The store's clock says when it wrote the lock. If no store says that, the work has to last longer than clocks
-    differ, or be on a machine whose clock is the lock's or is kept, and the log has to say when its command began.
+    The store's clock says when it wrote the lock, and by how much the log's may be fast is taken off. If no store says
+    that, the command must not have given its lock back, nor an earlier lock of the state fit it as well. And its work
+    has to last longer than clocks differ, or be on a machine whose clock is the lock's or is kept, and the log has to
+    say when the command began.
     """
     taken, host = question.taken, question.lock.host
-    if taken.last > shifted(span.first, _KEPT) or _is_ahead(question, one, job, span):
+    log = one.look.log_of(one.candidate.run, job)
+    is_hosted = is_shared_host(host) and is_shared_host(machine_of(job, log) or host)
+    fast = _fast_by(question, one, job, log) if taken.is_stored and not is_hosted else _EXACT
+    if taken.last > shifted(span.first, _KEPT - fast) or _is_ahead(question, one, job, span):
         return False
-    is_kept = is_shared_host(host) or _is_one_clock(job, one.look.log_of(one.candidate.run, job), host)
+    is_kept = is_hosted or _is_one_clock(job, log, host)
     is_long = _until(question, one, job, span) >= shifted(taken.last, question.skew)
-    return taken.is_stored or (is_kept and span.after is not None) or is_long
+    if taken.is_stored:
+        return True
+    is_first = not any(span.is_told_at(created) for created in question.earlier)
+    return is_first and _kept_its_lock(job, log, span) and ((is_kept and span.after is not None) or is_long)
+
+
+def _kept_its_lock(job: Job, log: JobLog | None, span: Work) -> bool:
+    """Whether the command did not come to its own end, and was not asked to: else it most often gives its lock back,
+    and who had waited for that has the next one, with a `Created` from when the waiting began.
+    """
+    is_read = job.phase is not Phase.ENDED or (log is not None and (log.is_read or log.is_whole))
+    return is_read and job.conclusion is not Conclusion.SUCCESS and not (span.is_ended or span.is_interrupted)
+
+
+def _fast_by(question: _Question, one: _Possible, job: Job, log: JobLog | None) -> timedelta:
+    """By how much the log's clock may be fast: its first line was written after the job began, by its CI system's."""
+    if log is None or log.begun_at is None or job.started_at is None:
+        return question.skew
+    seen = one.candidate.seen
+    offset = seen.offset if isinstance(seen, Found) else None
+    began = offset.earliest_on_ours(job.started_at) if offset is not None else shifted(job.started_at, -question.skew)
+    return min(max(log.begun_at - began, _EXACT), question.skew)
 
 
 def _until(question: _Question, one: _Possible, job: Job, span: Work) -> datetime:
@@ -459,10 +491,11 @@ def _may_show(question: _Question, one: _Possible, job: Job, log: JobLog | None)
     lock = question.lock
     if log is None or not log.work:
         return job.machine is not None and not (log is not None and log.without_lock)
-    spans = [span for span in log.work if span.shows(lock.created)] if not log.without_lock else []
-    if job.machine is not None:
-        return any(_may_be_of(span.state, lock.path) for span in spans)
-    return any(_is_on_it(lock, one, log, span) and _is_its_own(question, one, job, span) for span in spans)
+    if job.machine is None:
+        return _shows(question, one, job, log)
+    return not log.without_lock and any(
+        span.shows(lock.created) and _may_be_of(span.state, lock.path) for span in log.work
+    )
 
 
 def _holds(job: Job, candidate: Candidate, taken: Taken) -> bool:

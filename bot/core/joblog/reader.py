@@ -38,6 +38,7 @@ class _Command:
     has_planned: bool = False
     is_saved: bool = False
     is_refused: bool = False
+    is_interrupted: bool = False
 
 
 class LogReader:
@@ -54,6 +55,7 @@ class LogReader:
         self._count = 0
         self._has_gap = False
         self._machine: str | None = None
+        self._begun_at: datetime | None = None
         self._ran = self._without_lock = self._elsewhere = self._has_worked = self._has_several = False
         self._work: list[Work] = []
         self._refused: list[LockRefusal] = []
@@ -112,6 +114,7 @@ class LogReader:
             end=self._end.of(),
             elsewhere=self._elsewhere,
             has_worked=self._has_worked,
+            begun_at=self._begun_at,
             has_several=self._has_several or self._script.has_several or is_parallel or len(self._units) > 1,
         )
 
@@ -129,6 +132,8 @@ class LogReader:
         if not stamp:
             own, said = shapes.clocked(said, after=self._since)
             at, self._since = at or own, own or self._since
+        if self._begun_at is None and not self._has_gap:
+            self._begun_at = at or shapes.instant(stamp) or shapes.opened_at(said)
         for part in said.split("\r") if "\r" in said else (said,):
             self._part(part, stamp, at)
 
@@ -141,14 +146,13 @@ class LogReader:
         self._elsewhere = self._elsewhere or shapes.runs_elsewhere(low)
         begins = self._script.begins_step(said)
         if self._machine is None and self._count <= _HEAD_LINES and not self._has_gap:
-            self._head(said)
+            self._head(said, at or shapes.instant(stamp))
         if begins:
             self._command, self._block = _Command(), None
             self._told_at = at or shapes.instant(stamp)
         if self._script.line(said):
             return
-        if shapes.is_own_end(said):
-            self._ends()
+        self._may_end(said)
 
         line = shapes.terraform_line(shapes.unboxed(said))
         if line is not None:
@@ -182,13 +186,15 @@ class LogReader:
             self._changes.append((self._command, self._script.state, ChangeReader()))
         self._changes[-1][2].line(said, at)
 
-    def _head(self, said: str) -> None:
+    def _head(self, said: str, at: datetime | None) -> None:
         """The runner's own words come before anything that the job writes."""
         if self._script.has_run:
             return
         found = shapes.MACHINE.match(said)
         if found is not None:
             self._machine = found["quoted"] or found["agent"] or found["runner"]
+        if said.startswith(shapes.FIRST_OF_RUNNER):
+            self._begun_at = at or self._begun_at
 
     def _terraform(self, line: Line, at: datetime | None) -> None:
         is_work = line.sign in AT_WORK
@@ -232,7 +238,9 @@ class LogReader:
             if len(self._work) >= _MOST:
                 return
             command.span = self._latest = len(self._work)
-            self._work.append(Work(at, at, self._script.state, is_begun=not self._has_gap, after=self._told_at))
+            begun, stopped = not self._has_gap, command.is_interrupted
+            span = Work(at, at, self._script.state, is_begun=begun, after=self._told_at, is_interrupted=stopped)
+            self._work.append(span)
             return
         span = self._work[command.span]
         self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at), is_ended=False)
@@ -241,6 +249,14 @@ class LogReader:
         """The last command seems to have ended on its own; if it continues, it has not."""
         if self._latest is not None:
             self._work[self._latest] = replace(self._work[self._latest], is_ended=True)
+
+    def _may_end(self, said: str) -> None:
+        if shapes.is_own_end(said):
+            self._ends()
+        if shapes.is_interrupted(said):
+            self._command.is_interrupted = True
+            if self._latest is not None:
+                self._work[self._latest] = replace(self._work[self._latest], is_interrupted=True)
 
     def _lock_error(self, line: Line, at: datetime | None) -> None:
         self._block, self._block_left, self._block_at = line.sign, _BLOCK_LINES, at

@@ -58,6 +58,14 @@ _OWN_END = re.compile(
 """An error of Terraform's, or the exit code of what the job ran; from 128 on it was killed. An interrupted Terraform
 says that it halted, and may leave its lock behind."""
 
+_INTERRUPTED = (
+    "Interrupt received.",
+    "Stopping operation...",
+    "execution halted",
+    "operation cancel",
+    "context cancel",
+)
+
 _NAMES = ("terraform", "tofu", "terragrunt", "terramate", "cdktf", "atlantis", "tf_cli_args")
 _OTHER_HOSTS = ("docker", "podman", "nerdctl", "kubectl", "ssh", "tail", "unshare", "chroot", "vagrant", "nsenter")
 WITHOUT_LOCK = re.compile(r"(?<![\w-])--?lock(?:=|\s+)[\"']?(?:false|f|0)\b", re.IGNORECASE)
@@ -73,6 +81,10 @@ MACHINE = re.compile(
     r"|Running on (?P<runner>[A-Za-z0-9][\w.-]{0,254}?)(?: via .*|\.\.\.))\s*$"
 )
 """GitHub's own runners, Azure's agents, GitLab's runners. Jenkins' `Running on AGENT in /path` names no machine."""
+_SECTION = re.compile(r"section_start:(?P<at>[0-9]{1,11}):")
+
+FIRST_OF_RUNNER = "Current runner version: "
+"""GitHub's runner begins so. What is above was written by GitHub's server, before the job began, by its own clock."""
 
 UNIT = re.compile(r"(?:-chdir|--?(?:terragrunt-)?working-dir)[= ]+[\"']?(?P<place>[^\s\"']{1,512})")
 SEVERAL = re.compile(r"\b(?:(?:run|plan|apply|destroy|refresh)-all|terragrunt\b.{0,200} --all|stack run)\b")
@@ -193,6 +205,17 @@ def names_terraform(low: str) -> bool:
 def is_own_end(line: str) -> bool:
     """Whether a command of the job came to its own end, with an error or an exit code."""
     return ("rror" in line or "ERROR" in line or "returned" in line) and _OWN_END.match(unboxed(line)) is not None
+
+
+def opened_at(line: str) -> datetime | None:
+    """When a section of GitLab's runner began, by its mark: at the end of that second."""
+    found = _SECTION.match(line)
+    return datetime.fromtimestamp(int(found["at"]) + 1, UTC) if found is not None else None
+
+
+def is_interrupted(line: str) -> bool:
+    """Whether Terraform says that it was asked to stop. Whatever else prints that only makes a log say less."""
+    return any(said in line for said in _INTERRUPTED)
 
 
 def runs_elsewhere(low: str) -> bool:

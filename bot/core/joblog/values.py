@@ -35,9 +35,10 @@ class Work:
 
     `is_begun`: the log was read from its first byte to here, so that it did not begin before `first`. `is_over`: it
     said that it was done, which Terraform says only after it has released its lock. `is_ended`: it came to an end of
-    its own (an error, a plan that was made, an exit code), and most often it then releases its lock. `state` is what
-    the log calls the state: the lock's `Path`, or the end of it; `UNKNOWN_STATE` where it may be another or any; None
-    where the log does not speak of it.
+    its own (an error, a plan that was made, an exit code), and most often it then releases its lock. `is_interrupted`:
+    it was asked to stop, and may have released its lock before its job was killed. `state` is what the log calls the
+    state: the lock's `Path`, or the end of it; `UNKNOWN_STATE` where it may be another or any; None where the log does
+    not speak of it.
     """
 
     first: datetime
@@ -48,6 +49,7 @@ class Work:
     is_ended: bool = False
     after: datetime | None = None
     is_last: bool = False
+    is_interrupted: bool = False
 
     def shows(self, created: datetime) -> bool:
         """Whether it was running under a lock of this age, and has not said that it is done.
@@ -56,8 +58,12 @@ class Work:
         began long after had another one, too, or none: Terraform prints its first line soon after it has its lock. Nor
         is it the lock of a command that began only later: that one wanted its own after `after`.
         """
-        was_told = self.after is None or self.after <= shifted(created, _AT_ONCE)
+        was_told = self.after is None or self.is_told_at(created)
         return self.is_begun and not self.is_over and was_told and created <= self.first <= shifted(created, _SOON)
+
+    def is_told_at(self, created: datetime) -> bool:
+        """Whether the log says when the command began, and that its first line came soon after a lock of this age."""
+        return self.after is not None and self.after <= shifted(created, _AT_ONCE) and created <= self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ class JobLog:
     last, of a job that is over and was not lost; `is_whole`: and nothing that the job wrote can be missing.
     `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is `-lock=false`, and then the log proves
     nothing about a lock. `has_worked`: Terraform was running in it, with or without times. `has_several`: it works in
-    several directories or units, each with a state of its own, or at several things at once.
+    several directories or units, each with a state of its own, or at several things at once. `begun_at`: the time of
+    its first line, by the clock that wrote the others as well; None where its beginning was not read.
     """
 
     machine: str | None = None
@@ -97,6 +104,7 @@ class JobLog:
     has_worked: bool = False
     has_several: bool = False
     is_read: bool = False
+    begun_at: datetime | None = None
 
     @property
     def never_ran_terraform(self) -> bool:

@@ -33,6 +33,7 @@ from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
 from bot.usecases.decide.claims import claims_on
 from bot.usecases.decide.owner import Accounts, ask_slack_early, find_owners
+from bot.usecases.decide.sightings import SIGHTINGS, Sightings, earlier_than, note
 from bot.usecases.world import State, World, gather_all
 
 LOOK_BACK = timedelta(days=14)
@@ -66,7 +67,8 @@ async def inspect(
 async def _inspected(world: World, state: State, lock_id: str | None, *, without_claims: bool) -> Inspection:
     started = world.clock.now()
     since = started - LOOK_BACK
-    seen, check, listings = await asyncio.gather(
+    known, seen, check, listings = await asyncio.gather(
+        _known(world, state, or_none=without_claims),
         world.timed(state.backend_system, "read lock", state.backend.read_lock()),
         world.timed(state.backend_system, "read state", state.backend.read_state()),
         _listings(world, state.pipelines, since),
@@ -76,17 +78,21 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     if taken is not None and taken.first < since + world.policy.clock_skew:
         listings = await _listings(world, state.pipelines, shifted(taken.first, -2 * world.policy.clock_skew))
 
-    looks, named, claims, crowd, accounts = await asyncio.gather(
+    looks, named, claims, crowd, accounts, _ = await asyncio.gather(
         asyncio.gather(*(_look(world, *listed, taken) for listed in zip(state.pipelines, listings, strict=True))),
         _named_runs(world, state.pipelines, lock),
         _claims(world, state, lock, taken, or_none=without_claims),
         _crowd(world, state, seen, listings),
         _accounts(world, state, lock, taken, listings),
+        _noted(world, state, known, seen, or_pass=without_claims),
     )
 
     tied, skew = None, world.policy.clock_skew
     if lock is not None:
-        tied = attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
+        earlier = earlier_than(known, lock.id)
+        tied = attribute(
+            lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken, earlier=earlier
+        )
     possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied, accounts)
     now = world.clock.now()
@@ -105,6 +111,23 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         crowd=crowd,
         can=state.backend.can,
     )
+
+
+async def _known(world: World, state: State, *, or_none: bool) -> Sightings | None:
+    try:
+        return await SIGHTINGS.get(world, state.name.name)
+    except JournalAway:
+        if or_none:
+            return None
+        raise
+
+
+async def _noted(world: World, state: State, known: Sightings | None, seen: LockSeen, *, or_pass: bool) -> None:
+    try:
+        await note(world, state.name.name, known, seen)
+    except JournalAway:
+        if not or_pass:
+            raise
 
 
 async def _accounts(

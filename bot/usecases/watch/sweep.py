@@ -24,6 +24,7 @@ from bot.core.reports.concern import SweepResult, Watched, concerns, unread
 from bot.core.reports.owner_message import OwnerNews
 from bot.errors import ChainBroken
 from bot.usecases.decide.inspect import all_locks, inspect
+from bot.usecases.decide.sightings import remember_all
 from bot.usecases.lease import lease
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import states_seen
@@ -85,6 +86,7 @@ async def sweep(world: World) -> None:
         seen = await all_locks(world)
         now = world.clock.now()
         since = await _unread_since(world, seen, now)
+        await remember_all(world, seen)
         incidents = await dealt_with(world)
         await _note_changes(world, incidents, seen)
         await states_seen(world, seen)

@@ -127,7 +127,7 @@ def at(ago: float, clock: float = 0.0) -> datetime:
 
 
 def machines(rng: random.Random) -> list[Machine]:
-    name, task = f"{rng.randrange(16**12):012x}", f"ip-10-0-{rng.randrange(9)}-{rng.randrange(9)}"
+    name, task = f"{rng.randrange(16**12):012x}", f"ip-10-0-{rng.randint(1, 9)}-{rng.randrange(9)}"
     found = [
         Machine("build-1", ["build-1", "terraform-runner-2"], GITHUB, ("runner",), is_named_in_logs=True),
         Machine("build-2", ["build-2", "build-1"], GITHUB, ("runner", "root"), is_named_in_logs=True),
@@ -165,7 +165,7 @@ def job(rng: random.Random, number: int, machine: Machine, taken: float) -> True
     ci, fields = rng.choice(PIPELINES[machine.system])
     if "7121" in machine.host:
         fields = (("project", "7121"), *fields[1:])
-    begun = min(begins - 0.5, taken + rng.choice([0.2, 2, 20]))
+    begun = min(begins - 0.5, taken + rng.choice([0.2, 2, 20, 20, 300]))
     until = 0.0 if ends is None else ends
     if ends is not None and how == "lost":
         until = rng.choice([0.0, 0.0, ends])
@@ -179,8 +179,9 @@ def job(rng: random.Random, number: int, machine: Machine, taken: float) -> True
     )  # fmt: skip
 
 
-STORIES = ["refused", "refused", "failed before", "planned before", "done before", "killed before", "broken", "broken",
-           "elsewhere", "several", "without lock", "none", "none"]  # fmt: skip
+GAVE_BACK = ("failed before", "planned before", "done before", "interrupted before")
+STORIES = ["refused", "refused", *GAVE_BACK, "interrupted before", "killed before", "broken", "broken", "elsewhere",
+           "several", "without lock", "none", "none"]  # fmt: skip
 
 
 def make_world(rng: random.Random) -> World:
@@ -203,24 +204,41 @@ def make_world(rng: random.Random) -> World:
     for each in jobs:
         if each.process is not holder:
             each.story = rng.choice(STORIES)
+        if each.story in GAVE_BACK and not is_persons and not holder.machine.is_of_one_job and rng.random() < 0.5:
+            put_beside(rng, each, holder)
     world = World(
         holder=holder, jobs=jobs, taken=taken, host=holder.machine.host, ci_clock=rng.choice([0, 0, 2, -2, 50, -50]),
-        is_ci_measured=rng.random() < 0.8, stored=rng.choice([None, taken, taken, taken + 1]),
+        is_ci_measured=rng.random() < 0.8, stored=rng.choice([None, None, taken, taken, taken + 1]),
         one_state=rng.random() < 0.8, mapped={each.pipeline for each in jobs if rng.random() < 0.7},
         is_persons=is_persons, owner_says_dead=is_persons and holder.until > 0 and rng.random() < 0.5,
     )  # fmt: skip
-    if world.is_ci_measured and rng.random() < 0.15:
-        world.ci_clock = rng.choice([-500, -200, 200, 500])  # a clock that only its answers give away
-    if world.stored is not None and rng.random() < 0.15:
-        holder.machine.clock = rng.choice([-900.0, 900.0])  # a clock that only the store's gives away
-    elif world.stored is not None and rng.random() < 0.3:
-        # most often since a job whose lock was broken had taken that one
-        others = [each.process.begins - taken - 0.2 for each in jobs if each.story == "broken"]
-        world.waited = max(rng.choice([3.0, 300.0, *others, *others]), 0.0)
+    set_clocks(rng, world)
     world.hidden = {each.pipeline for each in jobs if rng.random() < 0.06}
     for each in jobs:
         claim_of(rng, world, each)
     return world
+
+
+def set_clocks(rng: random.Random, world: World) -> None:
+    """What is off by more than the allowance, and how long the holder had waited."""
+    taken, holder, jobs = world.taken, world.holder, world.jobs
+    if world.is_ci_measured and rng.random() < 0.15:
+        world.ci_clock = rng.choice([-500, -200, 200, 500])  # a clock that only its answers give away
+    if world.stored is not None and rng.random() < 0.15:
+        holder.machine.clock = rng.choice([-900.0, 900.0])  # a clock that only the store's gives away
+    elif rng.random() < 0.3 and (world.stored is not None or all(each.story != "broken" for each in jobs)):
+        # most often since a job had taken its lock that gave it back, or whose lock was broken; if no store tells the
+        # time, only an earlier look of the bot's own tells the latter apart (docs/attribution.md)
+        others = [one.process.begins - taken - 0.2 for one in jobs if one.story in {"broken", *GAVE_BACK}]
+        longest = 300.0 if world.is_persons else max(holder.begins - taken, 0.0)
+        world.waited = min(max(rng.choice([3.0, 300.0, *others, *others, *others]), 0.0), longest)
+
+
+def put_beside(rng: random.Random, each: TrueJob, holder: Process) -> None:
+    """One event started both, on one machine, under one account."""
+    (ci, fields), machine = rng.choice(PIPELINES[holder.machine.system]), holder.machine
+    each.machine, each.runner, each.pipeline = machine, rng.choice(machine.runners), Pipeline(ci, fields)
+    each.process.machine, each.process.user = machine, holder.user
 
 
 def persons(rng: random.Random, taken: float, pool: list[Machine]) -> Process:
@@ -272,10 +290,12 @@ def run_of(world: World, each: TrueJob) -> Run:
 def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: PLR0911 - one for each story
     """The lines that the job's Terraform wrote, by its machine's clock."""
     clock, ends = each.machine.clock, each.ends or 0.0
+    began = each.begins - rng.choice([0.2, 0.2, 2, 10])
     is_cut, knows_times = each.log == "cut", each.system != JENKINS or rng.random() < 0.5
     said = JobLog(
         machine=each.machine.host if each.machine.is_named_in_logs else None,
         is_whole=each.ends is not None and not is_cut, ran_terraform=True,
+        begun_at=None if is_cut else at(began, clock),
         end=LogEnd.DECLARED if each.how == "lost" and each.ends is not None else LogEnd.REPORTED,
     )  # fmt: skip
 
@@ -295,10 +315,11 @@ def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: 
         case "refused":
             seen = min(each.begins - 1, taken - rng.choice([1, 20, 100]))
             return replace(said, refused=(LockRefusal(LOCK, at(seen, clock)),)) if seen > ends else said
-        case "failed before" | "planned before" | "done before" if begins > taken + 1:
+        case "failed before" | "planned before" | "done before" | "interrupted before" if begins > taken + 1:
             last = taken + rng.choice([0.5, 3])
-            is_over = each.story == "done before"
-            log = worked(max(begins - 1, last), last, is_over=is_over, is_ended=not is_over)
+            is_over, is_stopped = each.story == "done before", each.story == "interrupted before"
+            is_ended = not is_over and not is_stopped
+            log = worked(max(begins - 1, last), last, is_over=is_over, is_ended=is_ended, is_interrupted=is_stopped)
             return log if last > ends else said
         case "killed before" if begins > taken + 300 and ends > taken + 200 and abs(world.holder.machine.clock) < SKEW:
             # its lock was taken away from it, and minutes later this one was taken
@@ -385,10 +406,10 @@ def play(make, seed: int, policy: Policy) -> tuple[World, Case, Ruling]:
     return world, case, decide(case, NOON).ruling
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_says(make, part):
     seen: Counter[str] = Counter()
-    for seed in range(part, WORLDS, 4):
+    for seed in range(part, WORLDS, 2):
         world, case, ruling = play(make, seed, Policy())
         tied, holder = case.attribution, world.holding_job
         seen[f"{ruling} {tied.tie}"] += 1
@@ -424,11 +445,10 @@ def test_a_killed_holder_whose_log_can_be_read_is_released_by_one_member(make):
         mine = world.holding_job
         is_read = mine.pipeline in world.mapped and mine.is_readable and mine.log == "kept" and mine.system != JENKINS
         was_killed = mine.how in {"cancelled", "timed out"} and mine.ends and 900 < mine.ends < world.taken - 35
-        # nobody can tell a slow clock from a later holder's, nor one that waited from one that came before
-        here = mine.machine
-        is_kept = mine.system == ECS or abs(here.clock) <= 1
-        is_timed = world.stored is not None or not here.host.startswith("runner-")  # a slot, on one machine or another
-        if is_read and was_killed and world.one_state and is_kept and is_timed and not world.waited:
+        # nobody can tell a slow clock from a later holder's, nor one that waited from one that came before; and what is
+        # not known to be kept may be as fast as the job's first line is late
+        is_kept = mine.system == ECS or mine.machine.host.startswith("fv-az")
+        if is_read and was_killed and world.one_state and is_kept and not world.waited:
             count += 1
             assert ruling is Ruling.ALLOW, (seed, decide(case, NOON).refusals, case.attribution)
     assert count, "no such world"

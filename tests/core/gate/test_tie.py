@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.evidence import Offset
 from bot.core.gate.attribution import Claimed, Strength, Taken, Tie
 from bot.core.gate.case import Ruling
 from bot.core.gate.claim import Claim
@@ -18,6 +19,7 @@ from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import KnownPerson
 from bot.core.run import Conclusion, Pipeline
+from tests.core.conftest import HOSTED
 
 OWN = "ci@build-1"
 
@@ -92,18 +94,29 @@ def test_a_run_that_could_not_be_read_stays_a_possible_holder(make, on, ids, rul
 
 def test_the_head_of_a_log_names_the_machine_on_which_its_terraform_was_at_work(make, on):
     def tie(who="runner@build-1", *, one_state=True, **log):
-        ended = make.log(make.work(last="09:05:30", is_ended=True), machine="build-1")  # alone it shows nothing
-        look = make.look(on("1"), logs={"1": replace(ended, **log)}, one_state=one_state)
+        killed = make.log(make.work(last="09:05:30"), machine="build-1")  # alone it shows nothing
+        look = make.look(on("1"), logs={"1": replace(killed, **log)}, one_state=one_state)
         return make.tie(look, who=who).tie
 
     assert tie() is Tie.SHOWN
-    assert tie(is_whole=False, elsewhere=True) is Tie.SHOWN
+    assert tie(elsewhere=True) is Tie.SHOWN
+    assert tie(is_whole=False) is Tie.BY_TIME
+    assert tie(work=(make.work(last="09:05:30", is_ended=True),)) is Tie.BY_TIME  # it gave its lock back
     assert tie(machine=None) is Tie.BY_TIME
     assert tie(without_lock=True) is Tie.BY_TIME
     assert tie(work=(make.work(is_over=True),)) is Tie.BY_TIME  # it says what the job was at, and that it was done
     assert tie(work=(make.work(state="environments/other/terraform.tfstate"),)) is Tie.BY_TIME
-    assert tie("elliott@build-1") is Tie.BY_TIME  # a person at work on that machine
-    assert tie("root@build-1") is Tie.BY_TIME
+
+
+@pytest.mark.parametrize(
+    ("who", "tie"),
+    [("runner@build-1", Tie.SHOWN), ("elliott@build-1", Tie.BY_TIME), ("root@build-1", Tie.BY_TIME)],
+)
+def test_where_two_clocks_disagree_a_person_at_work_on_the_machine_is_not_taken_for_its_job(make, on, who, tie):
+    """One clock wrote the lock and the log, so that of the store does not matter."""
+    look = make.look(on("1"), logs={"1": make.log(make.work("09:08"), machine="build-1")})
+
+    assert tie_of(make, who, looks=(look,), taken=Taken.of(make.info(), make.at("09:07:30"))).tie is tie
 
 
 @pytest.mark.parametrize(
@@ -119,7 +132,7 @@ def test_on_a_machine_of_several_jobs_one_that_nobody_mapped_may_hold_the_lock_u
     make, on, ruling, changes, log
 ):
     """The dead job was there, too, at work on something else. On a machine of its own nobody else is."""
-    work = make.work(last="09:05:30", is_ended=True)
+    work = make.work(last="09:05:30")
     log = {"work": (replace(work, after=make.at("09:05:20")),)} if log == {"work": "told later"} else log
     said = make.log(work, machine="build-1")
 
@@ -172,10 +185,42 @@ def test_another_machine_excludes_only_by_a_whole_log_of_a_job_that_ran_nowhere_
     ],
 )
 def test_terraform_that_came_to_its_own_end_may_have_had_an_earlier_lock(make, last, is_ended, how, tie):
-    run = make.run(conclusion=how)
-    work = make.work(last=last, is_ended=is_ended)
+    looks = (make.look(make.run(conclusion=how), logs={"1": make.log(make.work(last=last, is_ended=is_ended))}),)
 
-    assert make.tie(make.look(run, logs={"1": make.log(work)})).tie is tie
+    assert tie_of(make, HOSTED, looks=looks, taken=Taken.of(make.info(), make.created)).tie is tie
+
+
+@pytest.mark.parametrize(
+    ("changes", "how", "log"),
+    [
+        ({"is_ended": True}, Conclusion.FAILED, {}),
+        ({"is_interrupted": True}, Conclusion.CANCELLED, {}),  # Terraform was asked to stop, and may have done so
+        ({}, Conclusion.SUCCESS, {}),
+        ({}, Conclusion.TIMED_OUT, {"is_whole": False}),  # nobody knows how it ended
+    ],
+)
+@pytest.mark.parametrize(
+    ("who", "machine"), [(HOSTED, None), ("runner@build-1", "build-1"), ("root@959fcba5e7a7", None)]
+)
+def test_without_the_stores_clock_a_command_that_may_have_given_its_lock_back_is_not_blamed_for_the_next_one(
+    make, who, machine, changes, how, log
+):
+    """A job of a pipeline that nobody mapped began with it, waited (`-lock-timeout`), and has the lock now: alive."""
+
+    def tied(stored=None, **given):
+        given = {"how": Conclusion.TIMED_OUT, "log": {}, **given}
+        work = make.work(is_last=True, **given.pop("changes", {}))
+        run = make.run(conclusion=given["how"])
+        looks = (make.look(run, logs={"1": make.log(work, machine=machine, **given["log"])}),)
+        taken = Taken.of(make.info(), stored)
+        case = make.case(looks=looks, who=who, attribution=tie_of(make, who, looks=looks, taken=taken))
+        return case.attribution.tie, decide(case, make.now).ruling
+
+    tie, said = tied(changes=changes, how=how, log=log)
+    assert (tie, said is Ruling.ALLOW) == (Tie.BY_TIME, False)
+    assert tied(make.at("09:14:30"), changes=changes, how=how, log=log)[0] is Tie.BY_TIME
+    assert tied()[0] is Tie.SHOWN
+    assert tied(make.created, changes=changes, how=how, log=log)[0] is Tie.SHOWN
 
 
 @pytest.mark.parametrize(("end", "tie"), [("09:05", Tie.SHOWN), ("09:04:59", Tie.BY_TIME)])
@@ -348,8 +393,8 @@ def test_a_lock_that_the_store_wrote_after_the_work_had_begun_is_another_ones(ma
     """The next holder's clock is slow, or it had waited for the lock (`-lock-timeout`)."""
     machine = "build-1" if who.endswith("build-1") else None
 
-    assert killed_after(make, seconds, who=who, stored="09:05:06", machine=machine) is Tie.SHOWN
-    assert killed_after(make, seconds, who=who, stored="09:05:07", machine=machine) is Tie.BY_TIME
+    assert killed_after(make, seconds, who=who, stored="09:05:05", machine=machine) is Tie.SHOWN
+    assert killed_after(make, seconds, who=who, stored="09:05:06", machine=machine) is Tie.BY_TIME
     assert killed_after(make, seconds, who=who, stored="10:05:00", machine=machine) is Tie.BY_TIME
 
 
@@ -424,7 +469,8 @@ def test_of_a_log_that_was_not_read_to_its_end_only_what_was_read_counts(make):
         ({}, {"is_whole": False, "is_read": True}, Tie.SHOWN),
         ({}, {"is_whole": False}, Tie.BY_TIME),
         ({"is_ended": True}, {}, Tie.BY_TIME),
-        ({"is_ended": True, "after": "09:04:58"}, {}, Tie.SHOWN),
+        ({"is_ended": True, "after": "09:04:58"}, {}, Tie.BY_TIME),
+        ({"is_last": False, "after": "09:04:58"}, {}, Tie.SHOWN),
     ],
 )
 def test_on_the_locks_machine_too_a_command_goes_on_until_its_job_ends_only_if_nothing_ended_it(
@@ -455,7 +501,46 @@ def test_a_slots_name_is_on_many_machines_and_says_nothing_of_a_clock(make):
     assert tie_of(make, f"root@{slot}", looks=(look,), taken=Taken.of(make.info(), make.created)).tie is Tie.SHOWN
 
 
-@pytest.mark.parametrize(("ahead", "tie"), [(0, Tie.SHOWN), (2, Tie.SHOWN), (3, Tie.BY_TIME)])
+@pytest.mark.parametrize(
+    ("who", "log", "changes", "tie"),
+    [
+        ("runner@build-1", {"begun_at": "09:02:05"}, {}, Tie.SHOWN),
+        ("runner@build-1", {"begun_at": "09:02:06"}, {}, Tie.BY_TIME),
+        ("root@959fcba5e7a7", {"begun_at": "09:02:05", "machine": None}, {}, Tie.SHOWN),
+        ("root@959fcba5e7a7", {"begun_at": "09:02:06", "machine": None}, {}, Tie.BY_TIME),
+        ("runner@build-1", {"begun_at": "09:01:30"}, {}, Tie.SHOWN),  # it is slow
+        ("runner@build-1", {"begun_at": None}, {}, Tie.BY_TIME),
+        ("runner@build-1", {"begun_at": "09:02:05"}, {"started_at": None}, Tie.BY_TIME),
+        ("runner@build-1", {"begun_at": "09:02:05"}, {"offset": None}, Tie.BY_TIME),
+        (
+            "runner@build-1",
+            {"begun_at": "09:02:05"},
+            {"offset": Offset(timedelta(0), timedelta(seconds=1))},
+            Tie.BY_TIME,
+        ),
+        ("runner@fv-az881-525", {"begun_at": "09:02:50", "machine": None}, {}, Tie.SHOWN),  # those clocks are kept
+        ("runner@fv-az881-525", {"begun_at": "09:02:50", "machine": "fv-az881-525"}, {}, Tie.SHOWN),
+        ("runner@fv-az881-525", {"begun_at": "09:02:50", "is_whole": False}, {}, Tie.BY_TIME),  # not that of build-1
+    ],
+)
+def test_a_log_that_seems_to_begin_late_may_have_a_fast_clock_and_shows_nothing_near_the_stores_time(
+    make, who, log, changes, tie
+):
+    """Its own lock was broken seconds after its first line. By its clock, that was after this lock was stored."""
+    log = {"machine": "build-1", **log, "begun_at": log["begun_at"] and make.at(log["begun_at"])}
+    job = replace(make.job(), **{key: value for key, value in changes.items() if key != "offset"})
+    run = make.run(jobs=(job,))
+    read = replace(make.found(run), **{key: value for key, value in changes.items() if key == "offset"})
+    looks = (make.look(run, closer={"1": read}, logs={"1": make.log(**log)}),)
+    tied = tie_of(make, who, looks=looks, taken=Taken.of(make.info(), make.created))
+
+    assert tied.tie is tie
+    assert (decide(make.case(looks=looks, who=who, attribution=tied), make.now).ruling is Ruling.ALLOW) is (
+        tie is Tie.SHOWN
+    )
+
+
+@pytest.mark.parametrize(("ahead", "tie"), [(0, Tie.SHOWN), (1, Tie.SHOWN), (2, Tie.BY_TIME)])
 def test_a_log_whose_clock_is_fast_by_that_of_its_ci_system_shows_nothing(make, ahead, tie):
     """By its own clock the job was at work after its end. So its work may have begun before this lock was taken."""
     work = replace(make.work(), last=make.at("09:15") + timedelta(seconds=ahead))
@@ -463,7 +548,7 @@ def test_a_log_whose_clock_is_fast_by_that_of_its_ci_system_shows_nothing(make, 
     assert make.tie(make.look(make.run(), logs={"1": make.log(work)})).tie is tie
 
 
-@pytest.mark.parametrize(("ahead", "tie"), [(122, Tie.SHOWN), (123, Tie.BY_TIME)])
+@pytest.mark.parametrize(("ahead", "tie"), [(121, Tie.SHOWN), (122, Tie.BY_TIME)])
 def test_where_the_ci_systems_clock_was_not_measured_it_may_be_as_slow_as_clocks_may(make, ahead, tie):
     run = make.run()
     work = replace(make.work(), last=make.at("09:15") + timedelta(seconds=ahead))

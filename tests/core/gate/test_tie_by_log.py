@@ -248,8 +248,8 @@ def test_what_is_followed_may_have_been_written_on_another_machine(command):
     [
         ("09:05:00", "09:04:59", Ruling.ALLOW),
         ("09:06:20", "09:04:59", Ruling.NEEDS_APPROVAL),  # when the job had been dead for half a minute
-        ("09:05:12", "09:04:59", Ruling.ALLOW),
-        ("09:05:13", "09:04:59", Ruling.NEEDS_APPROVAL),
+        ("09:05:11", "09:04:59", Ruling.ALLOW),
+        ("09:05:12", "09:04:59", Ruling.NEEDS_APPROVAL),
         ("09:05:00", "09:05:09", Ruling.NEEDS_APPROVAL),
         (None, "09:04:59", Ruling.ALLOW),
         (None, "09:05:09", Ruling.NEEDS_APPROVAL),

@@ -11,8 +11,10 @@ from bot.core.gate.attribution import Tie
 from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import plain
 from bot.core.policy import ByTime
+from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.slack.render.verdict import advice
+from tests.usecases.conftest import KEY
 from tests.worlds.logs import printed
 
 
@@ -124,3 +126,23 @@ async def test_a_job_that_was_to_release_its_lock_and_found_anothers_is_not_show
 
     assert (tie is Tie.SHOWN, ruling is Ruling.ALLOW) == (is_its_own, is_its_own)
     assert await scene.stands(lock) is not is_its_own
+
+
+async def test_of_two_locks_that_fit_a_jobs_log_the_second_is_not_its_own(scene):
+    """Its holder lives, and began to wait when a job took the lock before it, as `Created` says. No store says more.
+
+    Somebody broke the lock of that job, which had been killed.
+    """
+    lock, _ = await scene.dead_lock(file=False)
+    assert [(await asked(scene))[1:], (await asked(scene))[1:]] == [(Tie.SHOWN, Ruling.ALLOW)] * 2
+    waited = WrittenLock("5eed0002-1b2c", lock.created + timedelta(seconds=1), lock.path, who=lock.who)
+    await scene.aws.delete_item(lock.path)
+    await scene.aws.hold(KEY, waited.text, item=True, file=False)
+    scene.forward(60)
+
+    report, tie, ruling = await asked(scene)
+    await scene.confirm(report)
+    await scene.work()
+
+    assert (tie, ruling) == (Tie.BY_TIME, Ruling.NEEDS_APPROVAL)
+    assert await scene.stands(waited)

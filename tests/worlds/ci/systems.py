@@ -114,7 +114,9 @@ SYSTEMS: Mapping[str, System] = {
             "infra", number, at=at, requested_for="elliott-ci", agent=host, machine=host
         ),
         end_badly=lambda azure, run, at: azure.runs.finish(run.id, "canceled", timed_out=True, at=at),
-        write_log=lambda azure, run, lines: azure.runs.write_log(run.id, _stamped(lines)),
+        write_log=lambda azure, run, lines: azure.runs.write_log(
+            run.id, _stamped([(run.started_at, "##[section]Starting: Terraform"), *lines])
+        ),
         source_is_on=lambda azure: azure.runs.add_definition("infra", 13).queue_status == "enabled",
         url=lambda azure, run: f"{azure.base_url}/infra/_build/results?buildId={run.id}&view=results",
     ),

@@ -102,7 +102,8 @@ class MemoryCI:
         if job.started_at is None:
             return None
         work = Work(job.started_at, job.ended_at or self.clock.now(), after=job.started_at)
-        return JobLog(is_whole=job.phase is Phase.ENDED, ran_terraform=True, has_worked=True, work=(work,))
+        is_over, began = job.phase is Phase.ENDED, job.started_at
+        return JobLog(is_whole=is_over, ran_terraform=True, has_worked=True, work=(work,), begun_at=began)
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return next((run.ref for run in self.known.values() if run.ref.url == url), None)

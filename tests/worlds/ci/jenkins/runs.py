@@ -148,6 +148,7 @@ class JenkinsRuns:
         build = Build(job, job.next_number, item.id, at or self.now(), agent, item.actor, item.trigger)
         build.stubborn, build.undead = stubborn or undead, undead
         build.console = _console(job, agent)
+        build.written[0] = build.started_at
         job.builds.append(build)
         item.build = build
         return build
