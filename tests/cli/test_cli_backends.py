@@ -1,0 +1,81 @@
+"""Every backend that is not S3, by way of the command line: what `status` shows, and that the doctor finds all well."""
+
+import pytest
+
+from tests.backends.azurerm.world import made as azurerm_made
+from tests.backends.gcs.world import made as gcs_made
+from tests.worlds.proxy import Deny
+
+azurerm_world, gcs_world = azurerm_made, gcs_made
+SECRET = "store-distinctive-4712"
+
+
+@pytest.fixture
+def world_param():
+    return ("default",)
+
+
+@pytest.fixture(params=["gcs_world", "azurerm_world"])
+def world(request, terminal):
+    found = request.getfixturevalue(request.param)
+    if request.param == "gcs_world":
+        found.storage.token, variable = SECRET, {"GCS_TOKEN": SECRET}
+    else:
+        found.storage.signature = SECRET
+        variable = {"AZURE_SAS": found.storage.sas_token}
+    backend = found.section.model_dump(exclude_none=True)
+    terminal.settings["states"]["staging"]["backend"] = backend
+    terminal.environ |= variable
+    return found
+
+
+async def test_status_shows_the_lock_and_its_holder(terminal, world):
+    lock = world.lock()
+    await world.take(lock)
+    await world.put_state()
+
+    ended = await terminal.run("status", "staging", "--json")
+
+    assert ended.code == 0, ended.err
+    assert lock.id in ended.out
+    assert "first@runner" in ended.out
+    assert ended.document["state"] is not None
+
+
+async def test_the_doctor_finds_all_well_and_leaves_everything_as_it_was(terminal, world):
+    await world.take(world.lock())
+    await world.put_state()
+    before = await world.everything()
+
+    ended = await terminal.run("doctor", "--json")
+
+    mine = [one for one in ended.document["checks"] if one["area"] == "staging"]
+    checks = [(one["subject"], one["level"], one["detail"]) for one in mine]
+    assert {subject for subject, *_ in checks} >= {"lock", "state", "versions", f"release of the {world.kinds[0]}"}
+    assert [check for check in checks if check[1] != "ok" and check[0] != "logs"] == []
+    assert await world.everything() == before
+
+
+async def test_the_doctor_names_the_right_that_a_release_lacks(terminal, world):
+    (kind,) = world.kinds
+    await world.take(world.lock())
+    world.proxy.fault(world.deletes(kind), Deny())
+
+    ended = await terminal.run("doctor", "--json")
+
+    mine = [one for one in ended.document["checks"] if one["subject"] == f"release of the {kind}"]
+    (found,) = [one for one in mine if one["level"] == "fail"]
+    assert world.delete_right(kind) in found["detail"]
+    assert await world.stands(kind) is not None
+    assert ended.code == 1
+
+
+@pytest.mark.usefixtures("world")
+async def test_a_missing_variable_is_a_problem_of_the_configuration(terminal):
+    terminal.environ.pop("GCS_TOKEN", None)
+    terminal.environ.pop("AZURE_SAS", None)
+
+    ended = await terminal.run("status", "staging")
+
+    assert ended.code == 2
+    assert "is not set" in ended.err
