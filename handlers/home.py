@@ -7,8 +7,9 @@ any other on their home tab.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, Rejected, UpstreamError
 from bot.slack.render.home import (
     CHECK,
+    CHECKLIST,
     NEWER,
     OLDER,
     REFRESH,
@@ -73,9 +75,9 @@ async def _turn(world: World, value: ButtonValue, asker: Asker) -> str:
     return await show_home(world, asker, page)
 
 
-async def _check(world: World, value: ButtonValue, asker: Asker) -> str:
+async def _check(world: World, value: ButtonValue, asker: Asker, *, is_unfolded: bool = False) -> str:
     async def view() -> View:
-        return status_view(await home_tab.check(world, asker.user, value.state))
+        return status_view(await home_tab.check(world, asker.user, value.state), is_unfolded=is_unfolded)
 
     return await _shown(world, await _in_dialog(world, asker), view)
 
@@ -88,7 +90,14 @@ async def _ask_where(world: World, value: ButtonValue, asker: Asker) -> str:
     return await _shown(world, await _in_dialog(world, asker), view)
 
 
-HOME_BUTTONS = {CHECK: _check, REFRESH: _turn, OLDER: _turn, NEWER: _turn, UNLOCK: _ask_where}
+HOME_BUTTONS: Mapping[str, Callable[[World, ButtonValue, Asker], Awaitable[str]]] = {
+    CHECK: _check,
+    CHECKLIST: partial(_check, is_unfolded=True),
+    REFRESH: _turn,
+    OLDER: _turn,
+    NEWER: _turn,
+    UNLOCK: _ask_where,
+}
 
 
 async def _in_dialog(world: World, asker: Asker) -> Asker:

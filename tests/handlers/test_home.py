@@ -160,7 +160,10 @@ async def test_check_answers_in_a_dialog_and_changes_nothing(office, reader):
     told = flat(reader.dialog)
     assert "staging is locked" in told
     assert "requester" not in told
+    assert "same lock:" not in told
     assert LOCK in str(office.store.texts)
+    await reader.clicks("home.checklist", reader.dialog)
+    assert "same lock:" in flat(reader.dialog)
     await reader.clicks("home.refresh", reader.dialog)
     assert "1 of 1 state locked" in flat(reader.dialog)
     assert len(office.slack.dialogs("U0PARKER")) == 1

@@ -11,7 +11,7 @@ from bot.core.gate.claim import Exited
 from bot.core.instants import shifted
 from bot.core.phrase import Linked, Phrase, Quoted, one_line, quoted
 from bot.core.policy import Policy
-from bot.core.run import Conclusion, Job, Phase, Run
+from bot.core.run import ENDED, Conclusion, Job, Phase, Run
 
 BADLY = frozenset({Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST})
 
@@ -146,15 +146,24 @@ def how_it_ended(candidate: Candidate) -> Phrase:
     run, exited = candidate.run, candidate.exited
     if exited is not None:
         return (run_name(run), f" reported that its Terraform ended with exit code {exited.code} at ", exited.at)
+    return (run_name(run), " ", *end_words(candidate))
+
+
+def end_words(candidate: Candidate) -> Phrase:
+    """How and when CI says that a run ended: `timed out at …`."""
+    run = candidate.run
     at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
-    word = worst(candidate) or run.conclusion
-    how = f" ended: {word}" if word else " ended, nobody knows how"
-    return (run_name(run), how, *((" at ", at) if at else ()))
+    return (ENDED[worst(candidate) or run.conclusion], *((" at ", at) if at else ()))
 
 
 def run_name(run: Run) -> Linked:
     """A run as people know it: its pipeline and number, with its page."""
     return Linked(f"{run.ref.pipeline.title} #{run.ref.id}", run.ref.url or None)
+
+
+def short_name(run: Run) -> Linked:
+    """The same in a few words, for a line on a phone: `deploy.yml #123`."""
+    return Linked(f"{run.ref.pipeline.short} #{run.ref.id}", run.ref.url or None)
 
 
 def worst(candidate: Candidate) -> Conclusion | None:

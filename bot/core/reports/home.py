@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from bot.core.evidence import Unseen
 from bot.core.gate.case import Effect, Ruling, Verdict
-from bot.core.gate.ending import run_name
+from bot.core.gate.ending import short_name
 from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockSeen
 
@@ -160,7 +160,7 @@ def prospect_of(verdict: Verdict, inspection: Inspection, at: datetime) -> Prosp
     standing = min(found, key=lambda finding: finding.waits, default=None)
     tied = inspection.attribution
     run = tied.candidates[0].run if tied is not None and tied.candidates else None
-    name = None if run is None else run_name(run)
+    name = None if run is None else short_name(run)
     return Prospect(
         ruling=verdict.ruling,
         rule="" if standing is None else str(standing.rule),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bot.core.gate.ending import run_name
+from bot.core.gate.ending import short_name
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
@@ -49,7 +49,7 @@ class HolderRun:
 
     @staticmethod
     def of(run: Run) -> HolderRun:
-        return HolderRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
+        return HolderRun(short_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
 
 
 class OwnerMessageStatus(StrEnum):

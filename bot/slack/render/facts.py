@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.gate.attribution import Candidate, Tie
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
-from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive, worst
+from bot.core.gate.ending import end_words, how_it_ended, is_over, run_name, short_name, why_alive
 from bot.core.gate.inspection import Inspection, Owner
 from bot.core.lock import (
     OPERATIONS,
@@ -26,9 +26,9 @@ from bot.core.lock import (
     operation_word,
 )
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.phrase import Command, Linked, Person, Phrase, Quoted, duration, joined, quoted
+from bot.core.phrase import Command, Person, Phrase, Quoted, duration, joined, quoted
 from bot.core.reports.concern import usual_time
-from bot.core.run import ENDED, Conclusion, Phase, Run
+from bot.core.run import ENDED, Phase, Run
 from bot.core.who import is_ci
 from bot.slack.render.icons import Icon
 
@@ -54,13 +54,6 @@ _TIES = {
     Tie.SHOWN: "shown by the job's log or its machine",
     Tie.BY_TIME: "weak: only the timing fits",
 }
-MATCHES = {
-    Tie.SEALED: "Run proven by its host name",
-    Tie.SHOWN: "Run shown by its log or machine",
-    Tie.BY_TIME: "Run matched by time only (weak evidence)",
-}
-"""How a run was tied to the lock, in a few words."""
-
 _SAYS = {
     OwnerSays.DEAD: "says it's dead",
     OwnerSays.RUNNING: "says it's still running",
@@ -106,38 +99,42 @@ def held(inspection: Inspection) -> Phrase:
     match candidates:
         case ():
             return (*begun, " by ", *who(lock), ", for ", *operation(lock.operation), ".")
-        case (one,):
-            return (*begun, " by ", run_link(one.run), " (", *fate(one, inspection), ")", *_starter(inspection), ".")
+        case (_,):
+            return (*begun, " by ", *holding(inspection))
         case _:
-            shown: list[Phrase] = [(run_link(one.run), " (", *fate(one, inspection), ")") for one in candidates[:_FEW]]
-            more = f" and {len(candidates) - _FEW} more" if len(candidates) > _FEW else ""
-            return (*begun, f" by one of {len(candidates)} runs: ", *joined(shown), more, ".")
+            shown = joined([_with_fate(one, inspection) for one in candidates[:_FEW]], "; ")
+            more = f"; and {len(candidates) - _FEW} more" if len(candidates) > _FEW else ""
+            return (*begun, f" by one of {len(candidates)} runs: ", *shown, f"{more}.")
 
 
-def run_link(run: Run) -> Linked:
-    """A run in a few words, with its page: `deploy.yml #123`."""
-    return Linked(f"{run.ref.pipeline.short} #{run.ref.id}", run.ref.url or None)
+def holding(inspection: Inspection) -> Phrase:
+    """The only run that may hold the lock, what it is doing, and who started it; empty where there is not one."""
+    tied = inspection.attribution
+    if tied is None or len(tied.candidates) != 1:
+        return ()
+    return (*_with_fate(tied.candidates[0], inspection), *_starter(inspection), ".")
+
+
+def _with_fate(candidate: Candidate, inspection: Inspection) -> Phrase:
+    is_going = candidate.exited is None and isinstance(candidate.seen, Found) and not is_over(candidate)
+    said = fate(candidate, inspection)
+    return (short_name(candidate.run), *((", ", *said) if is_going else (" (", *said, ")")))
 
 
 def fate(candidate: Candidate, inspection: Inspection) -> Phrase:
-    """What a run is doing, or how it ended, to go in brackets."""
+    """What a run is doing, or how it ended, in a few words."""
     if candidate.exited is not None:
         return (f"its Terraform exited with code {candidate.exited.code} at ", candidate.exited.at)
     if not isinstance(candidate.seen, Found):
         return ("could not be read",)
     run = candidate.seen.value
     if is_over(candidate):
-        at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
-        return (_ended(worst(candidate) or run.conclusion), *((" at ", at) if at else ()))
+        ended, *at = end_words(candidate)
+        return (str(ended).removeprefix("was "), *at)
     going = next((job for job in run.jobs or () if job.phase is not Phase.ENDED), None)
     job: Phrase = ("job ", quoted(going.name, going.id), " ") if going is not None else ()
     phase, since = going.phase if going is not None else run.phase, going.started_at if going is not None else None
     return (*job, PHASES.get(phase, "ending"), *_lasting(since or run.started_at, run, inspection))
-
-
-def _ended(conclusion: Conclusion | None) -> str:
-    """How it ended, to go in brackets or after a colon."""
-    return ENDED[conclusion].removeprefix("was ")
 
 
 def _lasting(since: datetime | None, run: Run, inspection: Inspection) -> Phrase:
@@ -145,7 +142,7 @@ def _lasting(since: datetime | None, run: Run, inspection: Inspection) -> Phrase
         return ()
     usual = usual_time(run.ref.pipeline, inspection)
     usually: Phrase = ("; usually ", usual) if usual is not None else ()
-    return (" since ", since, ", ", inspection.at - since, *usually)
+    return (" since ", since, " (", inspection.at - since, *usually, ")")
 
 
 def _starter(inspection: Inspection) -> Phrase:
@@ -372,7 +369,7 @@ def going(run: Run) -> Phrase:
         since: Phrase = (" since ", run.started_at) if run.started_at else ()
         return (run_name(run), f"{attempt}: {PHASES[run.phase]}", *since)
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
-    return (run_name(run), f"{attempt}: {_ended(run.conclusion)}", *at)
+    return (run_name(run), f"{attempt}: {ENDED[run.conclusion].removeprefix('was ')}", *at)
 
 
 def lock_id(lock: LockInfo) -> Phrase:

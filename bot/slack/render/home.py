@@ -28,6 +28,7 @@ from bot.slack.render.waiting import STOP
 View: TypeAlias = dict[str, Any]
 
 CHECK, REFRESH, UNLOCK = "home.check", "home.refresh", "home.unlock"
+CHECKLIST = "home.checklist"
 OLDER, NEWER = "home.older", "home.newer"
 
 MOST_BLOCKS = 100
@@ -67,15 +68,23 @@ def plain_dialog(notice: Notice) -> View:
     return _modal("Terraform locks", [*map(dict, notice_message(notice).blocks), *_again(0)])
 
 
-def status_view(report: StatusReport) -> View:
-    """One state in a dialog. Where a timeline or an incident channel is needed it says so."""
+def status_view(report: StatusReport, *, is_unfolded: bool = False) -> View:
+    """One state in a dialog, with its checklist behind a button: dialogs have no blocks that fold.
+
+    Where a timeline or an incident channel is needed it says so.
+    """
     name = report.inspection.state.name
-    shown = status_message(report)
-    answer = [block for block in shown.plain or shown.blocks if block["type"] != "actions" and "accessory" not in block]
-    proof = checklist_message(Checklist(report.inspection, report.verdict, report.answer)).blocks[:-1]
-    told = [dict(block) for block in (*answer, *(proof if report.verdict is not None else ()))]
     lock_id = "" if report.inspection.lock is None else report.inspection.lock.id
-    value = ButtonValue(name, lock_id, "")
+    value, shown = ButtonValue(name, lock_id, ""), status_message(report)
+    proof = checklist_message(Checklist(report.inspection, report.verdict, report.answer)).blocks[:-1]
+    told: list[Block] = []
+    for block in shown.plain or shown.blocks:
+        if "accessory" not in block:
+            told += [dict(block)] if block["type"] != "actions" else []
+        elif is_unfolded:
+            told += map(dict, proof)
+        else:
+            told.append({**block, "accessory": button("Show checklist", CHECKLIST, value)})
     unlock = button("Unlock…", UNLOCK, value) if lock_id else None
     row = actions(button("Check again", CHECK, value), unlock, button("All states", REFRESH, _page(0)))
     note = context(_NO_ASKER) if report.verdict is not None else []

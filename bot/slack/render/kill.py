@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from bot.core.gate.ending import run_name
+from bot.core.gate.ending import run_name, short_name
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
 from bot.core.reports.kill import KillReport, KillTarget, Stake
@@ -13,7 +13,7 @@ from bot.core.run import Phase, SwitchResult
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, Block, Newer, actions, context, folded, message, sections
 from bot.slack.render.controls import TIE_WORDS, kill_controls, kill_value, target_of
-from bot.slack.render.facts import Fact, command, going, loop_words, run_link, runs
+from bot.slack.render.facts import Fact, command, going, loop_words, runs
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, at_hand, dotted, lines, notification, sentence
@@ -61,7 +61,11 @@ def _found_runs(report: KillReport) -> Newer | list[Block]:
     if report.stage is not KillStage.FOUND or target is None or target.loop is None or not target.runs:
         return []
     rows = lines(at_hand([Fact("", ("• ", *going(run))) for run in target.runs], report.request.asked_at), most=CHECK)
-    return folded(_active(len(target.runs)), rows, budget=4_000)
+    count = len(target.runs)
+    if target.tie is not Stake.CONTENDS:
+        return folded(_active(count), rows, budget=4_000)
+    title = "1 active run, without the lock" if count == 1 else f"{count} active runs, none has the lock"
+    return folded(title, rows, budget=4_000)
 
 
 def _active(count: int) -> str:
@@ -120,7 +124,8 @@ def _found(report: KillReport) -> _Facts:
         yield from _nothing(report)
         return
     yield _what(target)
-    if target.loop is not None or target.tie in _RISKY:
+    is_folded = bool(target.runs) and target.tie is Stake.CONTENDS  # the title of the list of runs says it
+    if (target.loop is not None and not is_folded) or target.tie in _RISKY:
         yield _warning(target)
     yield from _states(target)
     yield from _details(target)
@@ -135,7 +140,7 @@ def _what(target: KillTarget) -> Fact:
         return Fact(
             (Quoted(target.loop.pipeline.short), " is stuck in a loop:"), (*loop_words(target.loop), "."), Icon.LOOP
         )
-    named = run_link(target.runs[0]) if target.runs else Linked(target.key, None)
+    named = short_name(target.runs[0]) if target.runs else Linked(target.key, None)
     return Fact((named, f" {TIE_WORDS[target.tie]}."), (), Icon.WARNING if target.tie in _RISKY else Icon.NONE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.core.gate.attribution import Tie
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockSeen, age, operation_word
@@ -32,7 +33,7 @@ from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn, unmarked
 from bot.slack.render.page import CHECK, at_hand, dotted, line, lines, notification
 from bot.slack.render.table import after_throttling, table
-from bot.slack.render.verdict import advice, checklist, in_the_way, is_running, tally
+from bot.slack.render.verdict import advice, checklist, in_the_way, is_running, settling, tally
 from bot.slack.render.verdict import answer as verdict_answer
 from bot.slack.render.waiting import CHECK as CHECK_AGAIN
 from bot.slack.render.waiting import WATCH, waiting_fact, watch_button
@@ -80,11 +81,19 @@ def answer(report: StatusReport) -> Iterable[Fact]:
         yield Fact("By the checks only:", held.label if isinstance(held.label, tuple) else (held.label,), held.icon)
     else:
         yield verdict_answer(name, verdict, inspection)
-    yield Fact("", facts.held(inspection))
-    yield from in_the_way(verdict, said=_said(inspection))
+    if (why := settling(verdict, inspection)) and not report.journal_away:
+        yield Fact("", why)
+    else:
+        yield Fact("", _holder(inspection))
+        yield from in_the_way(verdict, said=_said(inspection))
     is_stuck = not verdict.waiting_helps or facts.is_hidden(inspection)
     if verdict.ruling is Ruling.REFUSE and is_stuck and not report.journal_away:
         yield Fact("Next:", advice(verdict, name, inspection))
+
+
+def _holder(inspection: Inspection) -> Phrase:
+    """What holds the lock. Of a run that is active its own time counts; the small line has the lock's."""
+    return facts.holding(inspection) if is_running(inspection) and facts.holding(inspection) else facts.held(inspection)
 
 
 def _said(inspection: Inspection) -> frozenset[Rule]:
@@ -190,21 +199,21 @@ def _proof(report: StatusReport) -> list[str]:
 
 
 def _small(report: StatusReport) -> Phrase:
-    """How the run was matched, who owns it, how old the state is, and when all of this was read."""
-    inspection = report.inspection
-    waiting = len(inspection.contention.active)
-    loops = inspection.contention.loops
-    queued: Phrase = (
-        (f"{facts.runs(waiting)} {'is' if waiting == 1 else 'are'} queued",) if waiting and not loops else ()
+    """What is not said above: weak evidence, the owner, how long it is locked, how old the state is; and when."""
+    inspection, lock, tied = report.inspection, report.inspection.lock, report.inspection.attribution
+    is_active = lock is not None and is_running(inspection)
+    is_settling = report.verdict is not None and bool(settling(report.verdict, inspection))
+    owner = None if tied is not None and len(tied.candidates) == 1 and not is_settling else inspection.owner
+    waiting = 0 if inspection.contention.loops else len(inspection.contention.active)
+    told = dotted(
+        ("protected state",) if inspection.state.protected else (),
+        ("run matched by time only (weak evidence)",) if tied is not None and tied.tie is Tie.BY_TIME else (),
+        ("owner ", Person(owner.slack_id, owner.name)) if owner is not None else (),
+        ("locked for ", age(lock, inspection.at)) if lock is not None and (is_active or is_settling) else (),
+        (f"{facts.runs(waiting)} {'is' if waiting == 1 else 'are'} queued",) if waiting else (),
+        () if is_active else facts.written(inspection.check, inspection.at),
+        ("checked ", inspection.at),
     )
-    tied = inspection.attribution
-    match: Phrase = (facts.MATCHES[tied.tie],) if tied is not None and tied.tie is not None else ()
-    guarded: Phrase = ("protected state",) if inspection.state.protected else ()
-    owner: Phrase = ()
-    if inspection.owner is not None and len(tied.candidates if tied is not None else ()) != 1:
-        owner = ("owner ", Person(inspection.owner.slack_id, inspection.owner.name))
-    checked: Phrase = ("checked ", inspection.at)
-    told = dotted(guarded, match, owner, queued, facts.written(inspection.check, inspection.at), checked)
     return at_hand([Fact("", told)], inspection.at)[0].phrase
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from bot.core.gate.case import Effect, Rule, Ruling, Verdict
+from bot.core.gate.ending import short_name
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import APPLY, PLAN, DigestMatch, LockInfo, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.people import BOT
@@ -78,8 +79,8 @@ def _small(report: UnlockReport) -> Phrase:
     """Who wanted it, which lock, which run, and the request's number."""
     lock, request = lock_of(report), report.request
     tied = report.inspection.attribution if report.inspection is not None else None
-    run: Phrase = (facts.run_link(tied.candidates[0].run),) if tied is not None and len(tied.candidates) == 1 else ()
-    of: Phrase = () if lock is None else (" of ", *facts.who(lock))
+    run: Phrase = (short_name(tied.candidates[0].run),) if tied is not None and len(tied.candidates) == 1 else ()
+    of: Phrase = () if lock is None or (run and report.stage in _LISTED) else (" of ", *facts.who(lock))
     named: Phrase = ("lock ", Quoted(request.lock_id[:_SHORT_ID]), *of) if request.lock_id else ()
     is_asked = report.stage in {UnlockStage.CHECKED, UnlockStage.ARMED} and not request.is_automatic
     took: Phrase = ("took ", report.took) if report.took is not None and report.stage is UnlockStage.RELEASED else ()
@@ -87,7 +88,7 @@ def _small(report: UnlockReport) -> Phrase:
         *(_armed_by(report) if report.stage is UnlockStage.ARMED else ()),
         () if is_asked or report.stage is UnlockStage.ALREADY_FREE else _asked(report),
         took,
-        named,
+        named if report.stage is not UnlockStage.ARMED or report.by == BOT else (),
         run if report.stage in _LISTED else (),
         ("request ", Quoted(request.id)),
     )
@@ -151,7 +152,7 @@ def _answer(report: UnlockReport, before: str) -> _Facts:
         return
     match verdict.ruling:
         case Ruling.ALLOW:
-            yield Fact((f"{before}{name} is safe to unlock.",), (" ", _passed(verdict)), Icon.GOOD)
+            yield Fact((f"{before}{name} is safe to unlock.",), (), Icon.GOOD)
             yield from in_the_way(verdict)
         case Ruling.NEEDS_APPROVAL:
             head = f"{before}Unlocking {name} needs a second person{because(verdict)}."

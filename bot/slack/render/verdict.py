@@ -10,9 +10,9 @@ from bot.core.evidence import Found
 from bot.core.gate.approval import NOBODY_MAY
 from bot.core.gate.attribution import Tie
 from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
-from bot.core.gate.ending import is_over
+from bot.core.gate.ending import end_words, is_over, short_name
 from bot.core.gate.inspection import Inspection
-from bot.core.phrase import Phrase, Quoted, duration, joined
+from bot.core.phrase import Exact, Phrase, Quoted, duration, joined
 from bot.slack.render.facts import Fact, command, is_hidden
 from bot.slack.render.icons import Icon
 
@@ -60,6 +60,18 @@ def in_the_way(verdict: Verdict, *, said: frozenset[Rule] = frozenset()) -> Iter
     failed = [finding for finding in verdict.findings if finding.effect is not Effect.HOLDS]
     single = verdict.until is not None and len(verdict.refusals) == 1  # then the answer has said until when
     return (check(finding, says_until=not single) for finding in _causes(failed) if finding.rule not in said)
+
+
+def settling(verdict: Verdict, inspection: Inspection) -> Phrase:
+    """That the only run has ended, and how long its process may go on, where nothing else is in the way; else empty."""
+    tied, missing = inspection.attribution, [one for one in verdict.findings if one.effect is not Effect.HOLDS]
+    if tied is None or len(tied.candidates) != 1 or len(missing) != 1 or missing[0].rule is not Rule.SETTLED:
+        return ()
+    settle = next((part for part in missing[0].reason if isinstance(part, Exact)), None)
+    (run,) = tied.candidates
+    if settle is None or not isinstance(run.seen, Found):
+        return ()
+    return (short_name(run.run), " ", *end_words(run), "; its process may keep writing for up to ", settle, ".")
 
 
 # the answer

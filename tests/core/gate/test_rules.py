@@ -17,7 +17,7 @@ from bot.core.lock import NO_ABILITIES, DigestMatch, DigestSeen, PlaceKind, Stat
 from bot.core.people import Channel, OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import ByTime, KnownPerson
-from bot.core.run import Conclusion, Phase
+from bot.core.run import ENDED, Conclusion, Phase
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +325,7 @@ def test_an_end_that_only_the_server_declared_wants_a_second_member_whatever_tim
         WANTS_APPROVAL,
         (
             "only CI's server declared this end, so the process may still be running: "
-            "deploy.yml in acme/infra #1 ended: lost at 2026-11-21 09:15:00 UTC"
+            "deploy.yml in acme/infra #1 was lost by CI at 2026-11-21 09:15:00 UTC"
         ),
     )
     assert decide(lost, make.now).ruling is Ruling.NEEDS_APPROVAL
@@ -338,7 +338,7 @@ def test_a_run_that_ended_badly_is_dead(make, says, conclusion):
     effect, words, _, _ = says(Rule.DEAD, make.case(make.run(conclusion=conclusion)))
 
     assert effect is HOLDS
-    assert words == f"deploy.yml in acme/infra #1 ended: {conclusion} at 2026-11-21 09:15:00 UTC"
+    assert words == f"deploy.yml in acme/infra #1 {ENDED[conclusion]} at 2026-11-21 09:15:00 UTC"
 
 
 def test_runs_that_all_ended_in_success_want_approval(make, says):
@@ -358,7 +358,7 @@ def test_an_end_that_nobody_can_name_wants_approval(make, says):
     effect, words, _, _ = says(Rule.DEAD, make.case(make.run(conclusion=None)))
 
     assert effect is WANTS_APPROVAL
-    assert "ended, nobody knows how at 2026-11-21 09:15:00 UTC" in words
+    assert "ended in an unknown way at 2026-11-21 09:15:00 UTC" in words
 
 
 @pytest.mark.parametrize(

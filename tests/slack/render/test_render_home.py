@@ -130,14 +130,18 @@ def test_pages_lead_to_each_other(scene):
 def test_a_state_in_a_dialog_has_no_button_that_unlocks_it(scene, shows):
     inspection = scene.inspection()
     view = status_view(StatusReport(inspection, scene.verdict(inspection)))
-    ids = {
-        element["action_id"]
-        for block in view["blocks"]
-        for element in block.get("elements", ())
-        if "action_id" in element
-    }
-    assert ids == {"home.check", "home.unlock", "home.refresh"}
+    elements = [one for block in view["blocks"] for one in (*block.get("elements", ()), block.get("accessory", {}))]
+    ids = {element["action_id"] for element in elements if "action_id" in element}
+    assert ids == {"home.check", "home.checklist", "home.unlock", "home.refresh"}
     shows(view)
+
+
+def test_the_checklist_of_a_state_is_one_press_away(scene, shows):
+    inspection = scene.inspection()
+    report = StatusReport(inspection, scene.verdict(inspection))
+
+    assert "same lock:" not in flat({"blocks": status_view(report)["blocks"]})
+    shows(status_view(report, is_unfolded=True))
 
 
 def test_unlock_leads_to_the_channels_where_it_can_be_asked_for(scene, shows):
