@@ -73,7 +73,7 @@ def worker() -> None:
 
 @cli.command(epilog=_examples("tflock demo", "tflock demo --serve"))
 def demo(
-    *, serve: Annotated[bool, typer.Option("--serve", help="Leave the incident to you, in a browser.")] = False
+    *, serve: Annotated[bool, typer.Option("--serve", help="Keep it running, unresolved, for you in a browser.")] = False
 ) -> None:
     """Play a real lock incident on this machine: no account needed."""
     try:
