@@ -73,7 +73,8 @@ def worker() -> None:
 
 @cli.command(epilog=_examples("tflock demo", "tflock demo --serve"))
 def demo(
-    *, serve: Annotated[bool, typer.Option("--serve", help="Keep it running, unresolved, for you in a browser.")] = False
+    *,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep it running, unresolved, for you in a browser.")] = False,
 ) -> None:
     """Play a real lock incident on this machine: no account needed."""
     try:
@@ -208,7 +209,7 @@ def claim(
     seal: Annotated[
         Seal,
         typer.Option(
-            "--seal", help="Give the command a host name of its own: if it may have one; always, or fail; never."
+            "--seal", help="Give the command its own host name: auto (if it may have one), always (or fail), never."
         ),
     ] = Seal.AUTO,
 ) -> None:

@@ -177,8 +177,11 @@ async def save_review(world: World, wanted: Review) -> str:
     incident = await _reviewed(world, wanted.incident, wanted.asker)
     once = wanted.asker.delivery
     changes = await review(world, incident, user=wanted.asker.user, said=wanted.said, once=once)
-    late: tuple[Phrase, ...] = () if incident.is_open else (("Its export is made again in a minute.",),)
-    lines: tuple[Phrase, ...] = (("It is on the timeline of ", Quoted(incident.title), f" ({incident.id})."), *late)
+    late: tuple[Phrase, ...] = () if incident.is_open else (("The export is made again in a minute.",),)
+    lines: tuple[Phrase, ...] = (
+        ("Your words are on the timeline of ", Quoted(incident.title), f" ({incident.id})."),
+        *late,
+    )
     if not changes:
         return await say(world, wanted.asker, Notice("Nothing was changed", (("Both texts are as before.",),)), "empty")
     return await say(world, wanted.asker, Notice("The record was updated", lines))
@@ -187,7 +190,7 @@ async def save_review(world: World, wanted: Review) -> str:
 async def _reviewed(world: World, incident_id: str, asker: Asker) -> Incident:
     incident = await world.journal.find(incident_id)
     if incident is None or incident.channel != asker.channel:
-        raise NotPermitted("This incident is not there any more. Nothing was changed.")
+        raise NotPermitted("This incident no longer exists. Nothing was changed.")
     return incident
 
 

@@ -245,7 +245,7 @@ def _where(incident: Incident, *, is_new: bool) -> tuple[Phrase, ...]:
     """Which incident a note went into, where that is not the one that everyone knows to be open."""
     named: Phrase = (Quoted(incident.title), f" ({incident.id})")
     if is_new:
-        return (("None was open here: it begins a new incident, ", *named, "."),)
+        return (("No incident was open here, so the note opened one: ", *named, "."),)
     if not incident.is_open:
         return (
             ("It is in the closed incident ", *named, ", whose export is made again in a minute."),

@@ -75,7 +75,7 @@ _ANSWERS: Mapping[Meaning, tuple[Trouble | None, str]] = {
 }
 _ECS_WORDS = {
     _DENIES: "{system} denies {target} ({said}): the bot's role needs {action}",
-    _FAILS: "{system} has trouble of its own ({said})",
+    _FAILS: "{system} returned an error ({said})",
     _ODD_SHAPE: "{system} gave an answer to {action} of another shape than documented",
 }
 """What ECS is asked about is a phrase (`the tasks of production in cluster terraform`), too long for the others."""

@@ -144,7 +144,7 @@ ECS = System(
         starts="Limit retries: `MaximumRetryAttempts: 2` for an EventBridge rule, `MaxAttempts: 2` with `BackoffRate: "
         "2` in Step Functions; and no ECS service for something that ends.",
         keep="Do not stop a task that applies to start a newer one: wait for its exit code first.",
-        limit="Give the state that runs the task `TimeoutSeconds` above it, and the container a `stopTimeout` of 120.",
+        limit="Set `TimeoutSeconds` of the state running the task above it, and the container's `stopTimeout` to 120.",
         alert="Add an EventBridge rule on `ECS Task State Change` for tasks that stop with another exit code than 0.",
     ),
 )

@@ -153,7 +153,7 @@ def _everywhere(no: Refusal) -> Errors:
         codes.TOO_MANY_REQUESTS: no.throttled(),
         3: garbled(f"{no.system} has moved {no.deed} ({no.status}): is base_url right?"),
         4: garbled(f"{no.system} gave an answer on {no.deed} that it does not document ({no.status})"),
-        5: Failed(Trouble.SERVER_ERROR, f"{no.system} has trouble of its own ({no.status})", retry_after=wait),
+        5: Failed(Trouble.SERVER_ERROR, f"{no.system} returned an error ({no.status})", retry_after=wait),
     }
 
 

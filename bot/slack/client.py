@@ -211,7 +211,7 @@ def read_answer(status: int, headers: Mapping[str, Any], body: Any, doing: str) 
         seconds = float(asked) if asked.isdigit() else None
         return Failure(Trouble.THROTTLED, code, f"Slack asks for patience while {doing}", seconds)
     if status >= _SERVER_ERROR or code in _BROKEN:
-        return Failure(Trouble.SERVER_ERROR, code, f"Slack had an error of its own ({code or status}) while {doing}")
+        return Failure(Trouble.SERVER_ERROR, code, f"Slack returned an error ({code or status}) while {doing}")
     if not code:
         return Failure(Trouble.GARBLED, "", f"Slack's answer (HTTP {status}) could not be read while {doing}")
     if code in _ABSENT:

@@ -105,7 +105,7 @@ def errors(no: Refusal) -> Errors:
         codes.TOO_MANY_REQUESTS: Failed(Trouble.THROTTLED, f"{no.system} asks for patience", retry_after=wait),
         3: denied(f"{no.system} is elsewhere (HTTP {no.status})", "correct tickets.base_url"),
         4: denied(f"{no.system} refused (HTTP {no.status})", "correct tickets in the configuration"),
-        5: Failed(Trouble.SERVER_ERROR, f"{no.system} answered with an error of its own (HTTP {no.status})"),
+        5: Failed(Trouble.SERVER_ERROR, f"{no.system} returned an error (HTTP {no.status})"),
     }
 
 

@@ -107,7 +107,7 @@ class GitHubTickets:
             codes.FORBIDDEN: asks_for_patience if is_rate_limited(no.response) else refused,
             codes.TOO_MANY_REQUESTS: asks_for_patience,
             codes.NOT_FOUND: denied(
-                f"there is no {repo} for the token in {token} (HTTP 404)",
+                f"the token in {token} cannot see {repo} (HTTP 404)",
                 "correct tickets.repo, or let the token see it",
             ),
             codes.GONE: denied(

@@ -46,7 +46,7 @@ def answered(code, status, message="", operation="GetItem"):
         (ITEM, TABLE, "ResourceNotFoundException", 400, None, TABLE),
         ("s3:GetObject", "s3://b/k", "NoSuchBucket", 404, None, "the bucket of s3://b/k"),
         ("s3:PutObject", "s3://b/k", "OperationAborted", 409, None, "s3://b/k was being changed at the same time"),
-        (TASKS, ABOUT, "", 503, SERVER, "ECS has trouble of its own (503)"),
+        (TASKS, ABOUT, "", 503, SERVER, "ECS returned an error (503)"),
         (TASKS, ABOUT, "Throttling", 400, THROTTLED, f"ECS throttles {TASKS} (Throttling)"),
         (TASKS, ABOUT, "AccessDenied", 400, DENIED, f"ECS denies {ABOUT} (AccessDenied): the bot's role needs {TASKS}"),
     ],

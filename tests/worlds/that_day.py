@@ -196,7 +196,7 @@ def _killed() -> Iterator[Draft]:
         "request": "k1", "state": "staging", "pipeline": _UPDATE.title, "system": "GitHub Actions", "count": _CROWD,
         "runs": [written(run) for run in RunFacts.of_all(ended)], "ended": True, "switched": "done", "approver": "",
     }  # fmt: skip
-    words = f"ended {_CROWD} runs of {_UPDATE.title}; what starts them: switched off"
+    words = f"ended {_CROWD} runs of {_UPDATE.title}; disabled it"
     yield Draft(at("11:58"), Kind.KILL_CONFIRMED, QUINN, words, facts)
 
 

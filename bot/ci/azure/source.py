@@ -192,7 +192,7 @@ class AzureDevOps:
         run = await self._run(ref, hosts=False)
         if run.phase is Phase.ENDED:
             return already_ended(run)
-        return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it as it is ({run.reported})")
+        return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it in this state ({run.reported})")
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         """A definition is replaced completely, with the revision that was read; someone else's change goes first."""

@@ -80,9 +80,9 @@ class EcsApi:
         if any(failure.get("reason") != "MISSING" for failure in failures):
             raise garbled(f"ECS did not say what became of {about}")
         if not tasks:
-            raise Absent(f"{about}: it never was, or it ended more than about an hour ago and ECS has forgotten it")
+            raise Absent(f"{about}: it never existed, or it ended more than an hour ago and ECS has forgotten it")
         if [task_id(task.get("taskArn")) for task in tasks] != [name]:
-            raise garbled(f"ECS answered with another task than {about}")
+            raise garbled(f"ECS returned a different task than {about}")
         return tasks[0]
 
     async def containers(self, definition: str) -> list[Json]:

@@ -113,7 +113,7 @@ class GitHubActions:
             return Cancelled(CancelResult.NOT_POSSIBLE, "GitHub cannot cancel it as it is")
         if run.phase is Phase.ENDED:
             return already_ended(run)
-        return Cancelled(CancelResult.NOT_POSSIBLE, f"GitHub cannot cancel it as it is ({run.reported})")
+        return Cancelled(CancelResult.NOT_POSSIBLE, f"GitHub cannot cancel it in this state ({run.reported})")
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         verb, doing = ("enable", "enabling") if on else ("disable", "disabling")

@@ -92,7 +92,7 @@ def _refusals(account: Account, table: Table) -> Phrase:
     most = max((sample.contenders for sample in account.samples if sample.state in table.states), default=0)
     crowd: Phrase = (f" while up to {most} runs wanted a lock in it",) if most else ()
     away = sum(account.turned_away.get(state, 0) for state in table.states)
-    tries: Phrase = (f"; it turned away {away} {'try' if away == 1 else 'tries'} to release a lock",) if away else ()
+    tries: Phrase = (f"; it refused {away} attempt{'' if away == 1 else 's'} to release a lock",) if away else ()
     is_what = ("Table ", Quoted(table.name), " is ", Quoted(table.billing), *units)
     return (*is_what, " and refused", *refused, *crowd, *tries, ".")
 
@@ -179,9 +179,9 @@ def no_expiry(account: Account) -> Iterator[FollowUp]:
                 ),
                 todo=(
                     coded(
-                        "Switch TTL off on the table. Terraform gives its locks no time to live: it writes `LockID` "
-                        "and `Info` (and `Digest`) and nothing else, so that either the setting does nothing, or "
-                        "something else writes that attribute."
+                        "Switch off TTL on the table. Terraform's locks have no time to live: it writes `LockID`, "
+                        "`Info` and `Digest`, and nothing else. So either the setting does nothing, or something else "
+                        "writes that attribute."
                     ),
                     ("Find out what writes ", Quoted(table.ttl_attribute), " there, and let it use another table."),
                 ),

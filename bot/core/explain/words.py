@@ -297,10 +297,10 @@ def _wrong_lock_id(found: Classified) -> Advice:
         )
     elif found.says("existing lock id") and found.lock is None:
         what = (*what, " In HCP Terraform the ID of a lock is the organization and the workspace.")
-    held: Phrase = () if found.lock is None else (" There now is the lock of ", *_by(found.lock)[1:], ".")
+    held: Phrase = () if found.lock is None else (" The lock there now is that of ", *_by(found.lock)[1:], ".")
     do: tuple[Phrase, ...] = (
         (_ask("status", found), " shows the lock that is there now, and its holder."),
-        ("If that holder is dead: ", _ask("unlock", found), ", which releases that very lock or nothing."),
+        ("If that holder is dead: ", _ask("unlock", found), ", which releases exactly that lock, or nothing."),
     )
     avoid: tuple[Phrase, ...] = (
         ("Don't try again with the other ID: its holder has probably just begun.",),
@@ -335,7 +335,7 @@ def _release_failed(found: Classified) -> Advice:
     do: tuple[Phrase, ...] = (
         (_ask("status", found), " shows whether there is a lock, whose it is, and whether that run is dead."),
         ("If it is: ", _ask("unlock", found), " in the incident channel."),
-        ("Fix the reason, or the next run leaves its lock behind as well.",),
+        ("Fix the cause, or the next run will leave its lock behind as well.",),
     )
     if found.reason in _LOST_LOCK:
         do = (do[0], ("Another run may have written at the same time: read a new plan before anyone applies.",))
@@ -379,7 +379,7 @@ def _interrupted(found: Classified) -> Advice:
             ),
         )
         do: tuple[Phrase, ...] = (
-            ("Look on the machine itself whether Terraform is still running.",),
+            ("Check on the machine itself whether Terraform is still running.",),
             (_ask("status", found), " shows the lock, and what proves that its holder is dead."),
         )
         avoid: tuple[Phrase, ...] = (("Don't take the job's end for Terraform's end.",), _NO_FORCE)
@@ -425,7 +425,7 @@ _GENESYS_LIMITS: tuple[Phrase, ...] = (
         Quoted("token_pool_size"),
         " and set ",
         Quoted("custom_retry_timeout"),
-        " to give its tries more time.",
+        " to give its retries more time.",
     ),
 )
 
@@ -503,7 +503,7 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("scopelocked", "cannotdelete", "are locked: '/sub", "management lock"),
         "A management lock in Azure forbids this change.",
-        "Ask the person who set the lock. If it may go, remove it in Azure for this change, and set it again.",
+        "Ask the person who set the lock. If they agree, remove it in Azure for this change, then put it back.",
     ),
     (
         ("another operation (install/upgrade/rollback)", "no deployed releases"),

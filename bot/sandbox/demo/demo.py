@@ -77,7 +77,7 @@ def _introduce(console: Console, *, with_terraform: bool) -> None:
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_row(
         "Real:",
-        "the bot as a process of its own, its Redis with the timeline, HTTP between all of them"
+        "the bot in its own process, its Redis with the timeline, HTTP between all of them"
         + (", Terraform" if with_terraform else ""),
     )
     facts.add_row("Stand-ins:", "Slack, GitHub Actions and AWS, all on 127.0.0.1. Nothing leaves this machine.")

@@ -123,7 +123,9 @@ class Show:
         if waiting is not None:
             self._note("Not yet: CI reports that the job has ended, but its process may keep running for a while.")
             self._draw(waiting, seen_before=True)
-            self._note("So the bot waits. It begins the release on its own when it is safe, and meets the busy table …")
+            self._note(
+                "So the bot waits. It starts the release automatically when it is safe, and hits the busy table …"
+            )
         await self._until(lambda: _was(message, "throttled") is not None, "the bot to tell that the table throttles")
         self._draw(_was(message, "throttled") or message)
 

@@ -160,12 +160,12 @@ def _for_loop(report: KillReport, target: KillTarget) -> list[Element | None]:
     value, number = kill_value(report, target), len(target.runs)
     name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
     label = f"Stop the loop (cancel {runs(number)})" if number else "Stop the loop"
-    off = f"{name} is disabled, and starts no more runs until someone re-enables it (there will be a button)."
+    off = f"This disables {name}: it starts no more runs until someone re-enables it (there will be a button)."
     stop = Confirm("Stop the loop?", f"{off}{_risk(target)}", "Stop it")
     both = button(label, "kill.confirm", value, style="danger", confirm=stop)
     if not number:
         return [both]
-    on = f"{name} is not disabled: the loop keeps starting runs.{_risk(target)}"
+    on = f"This does not disable {name}: the loop keeps starting runs.{_risk(target)}"
     only = Confirm(f"Cancel {runs(number)}?", on, "Cancel them", "Back")
     return [both, button(f"Only cancel the {runs(number)}", "kill.only", value, confirm=only)]
 

@@ -46,12 +46,15 @@ def kill_message(report: KillReport) -> Message:
 
 
 def _progress(report: KillReport) -> Newer | list[Block]:
-    """How each run is doing; behind one line once all have ended."""
+    """How each run is doing; behind one line where there are many, and once all have ended."""
     shown = report.progress if report.stage in _GONE_ON else ()
     facts = [Fact("", going(run), _SIGNS.get(run.phase, Icon.WAIT)) for run in shown]
     rows = lines(at_hand(facts, report.request.asked_at), most=CHECK)
-    if shown and all(run.phase is Phase.ENDED for run in shown):
-        return folded(f"{runs(len(shown))} ended", rows, budget=4_000)
+    over = sum(run.phase is Phase.ENDED for run in shown)
+    if shown and (over == len(shown) or len(shown) > _FEW):
+        return folded(
+            f"{over} of {runs(len(shown))} ended" if over < len(shown) else f"{runs(over)} ended", rows, budget=4_000
+        )
     return sections(rows, budget=4_000, more=lambda n: f"… and {runs(n)} more")
 
 
@@ -288,7 +291,7 @@ def _restarted(report: KillReport) -> _Facts:
 
 def _still_off(report: KillReport) -> _Facts:
     what: Phrase = (Quoted(report.source),) if report.source else ("The workflow",)
-    yield Fact((*what, " is still disabled:"), ("a loop of it was stopped here. It starts no runs.",), Icon.WARNING)
+    yield Fact((*what, " is still disabled:"), ("its loop was stopped here. It starts no runs.",), Icon.WARNING)
     yield from _note(report)
     yield Fact("Next:", ("Fix the cause, then re-enable the workflow.",))
 

@@ -134,6 +134,6 @@ def _footer(report: TimelineReport) -> Phrase:
         ", opened ",
         report.incident.opened_at,
         *ended,
-        ". Times are by your own clock. Put an entry right by its number: ",
+        ". To correct an entry: ",
         Quoted("/tflock edit N TEXT"),
     )

@@ -185,9 +185,9 @@ def _refusal(report: UnlockReport, before: str) -> _Facts:
 def _what_helps(report: UnlockReport, verdict: Verdict) -> Phrase:
     name = report.request.state
     if verdict.waiting_helps and verdict.until is not None:
-        return ("“Unlock when safe” waits and does it then.",)
+        return ("“Unlock when safe” waits, and unlocks it then.",)
     helps = advice(verdict, name, report.inspection)
-    return (*helps, " Or “Unlock when safe” waits and does it then.") if verdict.waiting_helps else helps
+    return (*helps, " Or “Unlock when safe” waits, and unlocks it then.") if verdict.waiting_helps else helps
 
 
 def _who_approves(report: UnlockReport) -> Phrase:
@@ -314,7 +314,7 @@ def _holder_changed(report: UnlockReport) -> _Facts:
         yield Fact("Next:", ("See what it is: ", command(f"status {report.request.state}"), "."))
     else:
         see: Phrase = ("See what it is: ", command(f"status {report.request.state}"), ".")
-        yield Fact("Next:", (*see, " Or the button checks it, and unlocks it when that is safe."))
+        yield Fact("Next:", (*see, " Or press the button: tflock checks it, and unlocks it when that is safe."))
 
 
 def _partly_released(report: UnlockReport) -> _Facts:

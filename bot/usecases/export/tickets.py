@@ -107,7 +107,7 @@ async def _task(world: World, incident_id: str, key: str, user: str) -> _Task | 
     incident = await world.journal.find(incident_id)
     followup = await followups.find(world, incident_id, key)
     if incident is None or followup is None:
-        return "This follow-up is no longer kept. Nothing was filed."
+        return "This follow-up has expired. Nothing was filed."
     return _Task(incident, followup, world.tickets, user)
 
 
@@ -230,7 +230,7 @@ def _not_yet(task: _Task, filing: Filing) -> Notice:
     state = "tflock doesn't know whether it was filed" if filing.result is FileResult.NOT_KNOWN else "Nothing was filed"
     lines: tuple[Phrase, ...] = (
         (f"{task.tickets.system}: ", Quoted(filing.detail)),
-        (f"{state}. tflock looks and tries again for about five minutes, and files it once.",),
+        (f"{state}. tflock keeps retrying for about five minutes, and files it only once.",),
     )
     return Notice("The ticket is not there yet", lines)
 

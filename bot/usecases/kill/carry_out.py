@@ -173,10 +173,10 @@ def _progress(
 
 
 _SWITCHED = {
-    SwitchResult.DONE: "switched off",
-    SwitchResult.DENIED: "not switched off: the CI does not let the bot",
-    SwitchResult.NOT_FOUND: "not switched off: it was not found",
-    SwitchResult.NOT_KNOWN: "it is not known whether it is switched off",
+    SwitchResult.DONE: "disabled it",
+    SwitchResult.DENIED: "could not disable it: tflock has no right to",
+    SwitchResult.NOT_FOUND: "could not disable it: CI does not know it",
+    SwitchResult.NOT_KNOWN: "does not know whether it is disabled",
 }
 
 
@@ -189,7 +189,7 @@ async def _conclude(world: World, record: KillRecord, report: KillReport) -> Non
     if report.stage is KillStage.STOPPED:
         text = f"stopped ending {runs}: {plain(report.note)}"
     if report.switched is not None:
-        text += f"; what starts them: {_SWITCHED[report.switched.result]}"
+        text += f"; {_SWITCHED[report.switched.result]}"
     facts = KillConfirmed(
         request=request.id,
         state=request.state,

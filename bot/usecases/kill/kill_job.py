@@ -24,7 +24,7 @@ from bot.usecases.request.clicks import is_own, permit
 from bot.usecases.request.record import KILLS, KillRecord, RequestPhase, id_of, save_kill, show, show_first
 from bot.usecases.world import World
 
-_AT_WORK = "This request is being carried out already; its message shows how far it is."
+_AT_WORK = "This request is already running; its message shows how far it is."
 _WAITS = "This request waits for a second person to approve it. Nothing was changed."
 _OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 

@@ -67,7 +67,9 @@ async def _broken_end(
         return Broken("1", None, "the incident has lost its own fields")
     if course.count < int(before[0]):
         missing = str(course.count + 1)
-        return Broken(missing, None, f"is missing with all behind it; the incident names {before[0]} as its last entry")
+        return Broken(
+            missing, None, f"is missing, with everything after it; the incident names {before[0]} as its last entry"
+        )
     if course.count > int(after[0]):
         return Broken(str(int(after[0]) + 1), None, "is behind the entry that the incident names as its last")
     if before == after and course.last is not None:

@@ -53,7 +53,7 @@ async def move(world: World, request_id: str, step: Step, **fields: Any) -> Unlo
     found = await UNLOCKS.get(world, request_id)
     if found is not None and found.phase is RequestPhase.CONFIRMED:
         await start_release(world, request_id)  # does nothing, unless the process died before it could start it
-    raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
+    raise NotPermitted("This unlock is already running; its message shows how far it is.")
 
 
 async def start_release(world: World, request_id: str) -> None:

@@ -400,7 +400,7 @@ async def test_lasting_server_errors_are_unseen_and_passing_ones_are_sat_out(sou
     assert isinstance(lasting, Unseen)
     assert (lasting.trouble, lasting.detail) == (
         Trouble.SERVER_ERROR,
-        f"Azure DevOps has trouble of its own ({status})",
+        f"Azure DevOps returned an error ({status})",
     )
 
 
@@ -526,7 +526,7 @@ async def test_a_build_that_ends_while_it_is_being_cancelled_has_ended(source, a
 
     assert (going.result, going.detail) == (
         CancelResult.NOT_POSSIBLE,
-        "Azure DevOps cannot cancel it as it is (inProgress)",
+        "Azure DevOps cannot cancel it in this state (inProgress)",
     )
     assert (ended.result, ended.detail) == (CancelResult.ALREADY_ENDED, "it has ended (completed, failed)")
 

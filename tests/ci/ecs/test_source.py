@@ -118,7 +118,7 @@ async def test_a_task_that_is_forgotten_is_not_found_and_never_ended(source, ecs
 
     assert isinstance(seen, NotFound)
     assert seen.what == (
-        f"task {old.id} in cluster terraform: it never was, or it ended more than about an hour ago "
+        f"task {old.id} in cluster terraform: it never existed, or it ended more than an hour ago "
         "and ECS has forgotten it"
     )
     assert ids(await source.runs(DEPLOY, since=ago(hours=4))) == [fresh.id]
@@ -262,7 +262,7 @@ async def test_an_id_that_ecs_itself_refuses_is_not_found(source, ecs, task):
         ),
         ("ThrottlingException", 400, Trouble.THROTTLED, "ECS throttles ecs:ListTasks (ThrottlingException)"),
         ("", 429, Trouble.THROTTLED, "ECS throttles ecs:ListTasks (429)"),
-        ("ServerException", 500, Trouble.SERVER_ERROR, "ECS has trouble of its own (ServerException)"),
+        ("ServerException", 500, Trouble.SERVER_ERROR, "ECS returned an error (ServerException)"),
         (
             "ClientException",
             400,

@@ -144,7 +144,7 @@ async def test_jobs_that_cannot_be_read_are_named_missing_and_the_run_has_not_en
     full = value(await source.with_jobs(listed))
 
     assert full.jobs is None
-    assert full.jobs_missing == "GitHub has trouble of its own (502)"
+    assert full.jobs_missing == "GitHub returned an error (502)"
     assert (full.phase, full.conclusion) == (Phase.UNKNOWN, None)
 
 

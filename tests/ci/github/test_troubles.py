@@ -111,7 +111,7 @@ async def test_lasting_server_errors_are_unseen(source, github, deploy, status):
     seen = await source.runs(deploy, since=SINCE)
 
     assert isinstance(seen, Unseen)
-    assert (seen.trouble, seen.detail) == (Trouble.SERVER_ERROR, f"GitHub has trouble of its own ({status})")
+    assert (seen.trouble, seen.detail) == (Trouble.SERVER_ERROR, f"GitHub returned an error ({status})")
 
 
 async def test_two_server_errors_and_short_pauses_are_sat_out(source, github, deploy):

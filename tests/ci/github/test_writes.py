@@ -77,7 +77,7 @@ async def test_a_conflict_on_a_run_that_still_goes_is_not_possible_now(source, g
 
     assert (cancelled.result, cancelled.detail) == (
         CancelResult.NOT_POSSIBLE,
-        "GitHub cannot cancel it as it is (in_progress)",
+        "GitHub cannot cancel it in this state (in_progress)",
     )
     assert not run.has_ended
 

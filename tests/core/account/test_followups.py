@@ -62,7 +62,7 @@ def test_a_table_that_only_turned_releases_away_has_refused_too(chronicle):
 
     (followup,) = proposed(chronicle, "on-demand")
 
-    assert "; it turned away 3 tries to release a lock." in plain(followup.reason)
+    assert "; it refused 3 attempts to release a lock." in plain(followup.reason)
     assert [(s.at, s.throttled) for s in chronicle.account().samples][-1] == (chronicle.make.at("11:05"), True)
 
 

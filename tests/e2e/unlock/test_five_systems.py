@@ -118,7 +118,7 @@ async def test_a_system_that_refuses_or_breaks_is_named_and_the_lock_stands(scen
 
     told = flat(await scene.checklist(f"unlock {name}", "is locked"))
 
-    assert (REFUSED_401[name] if status == 401 else f"{system.title} has trouble of its own (500)") in told
+    assert (REFUSED_401[name] if status == 401 else f"{system.title} returned an error (500)") in told
     assert f"[Unlock {name}]" not in told
     assert await scene.stands(lock, name)
 

@@ -356,7 +356,7 @@ async def test_a_second_click_is_told_that_it_is_being_carried_out(scene):
 
     await scene.click(checklist, button, user=QUINN)
 
-    await scene.told("being carried out already", user=QUINN)
+    await scene.told("already running", user=QUINN)
     await scene.becomes(checklist, "staging is unlocked")
 
 

@@ -456,6 +456,17 @@ def kill(scene, stage, targets=None, chosen=None, **changes):
     return kill_message(KillReport(scene.kill_request, stage, targets, chosen, **changes))
 
 
+def test_the_progress_of_many_runs_is_behind_one_line_that_counts_the_ended(scene):
+    going = tuple(scene.run(number, phase=Phase.ENDING) for number in range(200, 240))
+    ended = (scene.run(199, conclusion=Conclusion.CANCELLED),)
+
+    message = kill(scene, KillStage.CANCELLING, progress=(*ended, *going))
+
+    titles = [block["title"]["text"] for block in message.blocks if block["type"] == "container"]
+    assert titles == ["1 of 41 runs ended"]
+    assert not any("#201" in str(block) for block in message.blocks if block["type"] == "section")
+
+
 @pytest.mark.parametrize("stage", KillStage)
 def test_every_stage_of_a_kill_has_a_message(scene, reads, stage):
     progress = (scene.run(200, conclusion=Conclusion.CANCELLED), scene.run(201, phase=Phase.ENDING))

@@ -182,7 +182,7 @@ async def test_a_second_click_is_told_that_it_is_under_way_and_releases_once(sce
     report = await scene.ask()
     await scene.confirm(report)
 
-    with pytest.raises(NotPermitted, match="carried out already"):
+    with pytest.raises(NotPermitted, match="already running"):
         await scene.confirm(report, "U0PARKER")
     await scene.work()
 
