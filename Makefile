@@ -59,8 +59,8 @@ nightly: $(DEV) ## hunt unlocks for hours: 100,000 worlds of the model, 10,000 h
 bench: $(DEV) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench
 
-pictures: $(DEV) ## draw the README's pictures again, with the bot's own words
-	@PICTURES=docs/images $(BIN)/python -m pytest -q tests/slack/render/test_picture.py
+pictures: $(DEV) ## draw the README's pictures again, with the bot's own words and exports
+	@PICTURES=docs/images $(BIN)/python -m pytest -q tests/slack/render/test_picture.py tests/browser/test_record_picture.py
 
 fmt: $(DEV) ## format the code
 	@$(BIN)/ruff format $(SOURCES)

@@ -68,7 +68,7 @@ async def test_a_note_long_after_the_closing_begins_a_new_incident_and_says_so(o
 
     later = await office.journal.current(CHANNEL)
     assert later.id != incident.id
-    assert f"it begins a new incident, `Terraform incident` ({later.id})" in office.told()[-1]
+    assert f"so the note opened one: `Terraform incident` ({later.id})" in office.told()[-1]
 
 
 @pytest.mark.parametrize("words", [f"title {'x' * 201}", f"note {'x' * 10_001}"], ids=["a title", "a note"])

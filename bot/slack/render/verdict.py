@@ -63,7 +63,7 @@ def in_the_way(verdict: Verdict, *, said: frozenset[Rule] = frozenset()) -> Iter
 
 
 def settling(verdict: Verdict, inspection: Inspection) -> Phrase:
-    """That the only run has ended, and how long its process may go on, where nothing else is in the way; else empty."""
+    """That the only run has ended, and how long its process may keep writing; empty where more is in the way."""
     tied, missing = inspection.attribution, [one for one in verdict.findings if one.effect is not Effect.HOLDS]
     if tied is None or len(tied.candidates) != 1 or len(missing) != 1 or missing[0].rule is not Rule.SETTLED:
         return ()
@@ -74,17 +74,14 @@ def settling(verdict: Verdict, inspection: Inspection) -> Phrase:
     return (short_name(run.run), " ", *end_words(run), "; its process may keep writing for up to ", settle, ".")
 
 
-# the answer
-
-
 @dataclass(frozen=True, slots=True)
 class RuleWords:
-    """What is said of a check that did not hold.
+    """The words about a check that did not hold.
 
     no, not_yet  the answer, where someone has to change something, and where time may
     short        why, after a colon; `second` instead where that is why a second person is needed
     helps        the words before a command, the command (without the state; empty for none), and the words after it
-    follows      the checks that fail it as well: of a cause and what follows from it only the cause is told
+    follows      the checks whose failure fails it as well: messages name only the cause
     """
 
     no: str
@@ -179,6 +176,9 @@ RULE_WORDS: Mapping[Rule, RuleWords] = {
     ),
 }
 """Every rule, with its words; a test holds it complete."""
+
+
+# the answer
 
 
 def answer(name: str, verdict: Verdict, inspection: Inspection) -> Fact:

@@ -158,7 +158,7 @@ def test_a_lock_table_with_ttl_should_have_none(chronicle):
 
     assert "by attribute expires_at" in plain(followup.reason)
     assert "A lock of staging was held for 1 h 55 min here" in plain(followup.reason)
-    assert "it writes LockID and Info" in plain(followup.todo[0])
+    assert "it writes LockID, Info and Digest, and nothing else" in plain(followup.todo[0])
 
 
 def test_a_digest_that_does_not_match_should_be_mended_until_it_does(chronicle):
