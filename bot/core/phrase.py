@@ -128,6 +128,15 @@ def duration(span: timedelta) -> str:
     return f"{left} s"
 
 
+_PACES = {60: "one a minute", 3_600: "one an hour", 86_400: "one a day"}
+
+
+def pace(every: timedelta) -> str:
+    """How often something happens, as people say it: `one a minute`, `one every 5 min`."""
+    seconds = max(1, round(every.total_seconds()))
+    return _PACES.get(seconds, f"one every {duration(timedelta(seconds=seconds))}")
+
+
 def instant(at: datetime) -> str:
     """An instant for a reader whose clock is not known: date, time to the second, UTC."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"

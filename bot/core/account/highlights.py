@@ -14,7 +14,7 @@ from itertools import islice
 from bot.core.account.values import Account, Mark, Role
 from bot.core.gate.ending import BADLY
 from bot.core.lock import operation_word
-from bot.core.phrase import Linked, Phrase, Quoted, quoted
+from bot.core.phrase import Linked, Phrase, Quoted, pace, quoted
 from bot.core.record.kinds import MarkKind
 from bot.core.run import Conclusion
 
@@ -89,7 +89,8 @@ def _ends(account: Account) -> Iterator[KeyMoment]:
 
 def _loops(account: Account) -> Iterator[KeyMoment]:
     for loop in account.loops[:_MOST_ALIKE]:
-        said: Phrase = (quoted(loop.pipeline, "a pipeline"), ", from here on started about every ", loop.every)
+        often = f" is started again and again from here on, {pace(loop.every)}"
+        said: Phrase = (quoted(loop.pipeline, "a pipeline"), often)
         yield KeyMoment(loop.since, "Loop began", said)
 
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from bot.core.account.values import Account, FollowUp, LockSpan, Role, RunSpan, Table
 from bot.core.gate.attribution import Strength
 from bot.core.lock import Billing
-from bot.core.phrase import Linked, Phrase, Quoted, plain, quoted
+from bot.core.phrase import Linked, Phrase, Quoted, pace, plain, quoted
 from bot.core.record.facts import FollowUpProposed
 from bot.core.remedies import back_off, coded, end_in_time, keep_running
 from bot.core.run import Conclusion
@@ -107,7 +107,7 @@ def slow_down(account: Account) -> Iterator[FollowUp]:
                 key=_key("back-off", loop.pipeline),
                 title=f"Stop {loop.pipeline} from starting again and again",
                 reason=(
-                    Quoted(loop.pipeline), f" was started {loop.starts} times, about every ", loop.every, ", from ",
+                    Quoted(loop.pipeline), f" was started {loop.starts} times, {pace(loop.every)}, from ",
                     loop.since, " to ", loop.last_seen, *actor, *source, ".",
                 ),
                 todo=back_off(loop.system, loop.state),

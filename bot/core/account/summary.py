@@ -24,7 +24,7 @@ from bot.core.account.values import (
 from bot.core.gate.contention import LoopSource
 from bot.core.gate.ending import BADLY
 from bot.core.lock import operation_word
-from bot.core.phrase import Linked, Person, Phrase, Quoted, joined, quoted
+from bot.core.phrase import Linked, Person, Phrase, Quoted, joined, pace, quoted
 from bot.core.record.kinds import MarkKind
 from bot.core.run import ENDED, Conclusion
 
@@ -161,7 +161,7 @@ def _loop_words(loop: LoopSpan) -> Phrase:
     source = _SOURCES.get(loop.source)
     return (
         quoted(loop.pipeline, "a pipeline without a name"), f" was started {loop.starts} times", *((" ", source) if
-        source else ()), ", about every ", loop.every, ", from ", loop.since,
+        source else ()), f", {pace(loop.every)}, from ", loop.since,
     )  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def _ended_by(account: Account) -> Phrase:
     for kill in account.kills:
         if kill.ended:
             runs = f" ended {kill.runs} run{'' if kill.runs == 1 else 's'} of "
-            stopped: Phrase = (" and stopped its source",) if kill.stopped else ()
+            stopped: Phrase = (" and disabled it",) if kill.stopped else ()
             pipeline = quoted(kill.pipeline, "a pipeline")
             parts.append((kill.at, (person(account, kill.actor), runs, pipeline, *stopped, " at ", kill.at)))
     parts += [

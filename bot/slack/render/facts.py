@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.gate.attribution import Candidate, Tie
@@ -26,7 +26,7 @@ from bot.core.lock import (
     operation_word,
 )
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.phrase import Command, Person, Phrase, Quoted, duration, joined, quoted
+from bot.core.phrase import Command, Person, Phrase, Quoted, joined, pace, quoted
 from bot.core.reports.concern import usual_time
 from bot.core.run import ENDED, Phase, Run
 from bot.core.who import is_ci
@@ -347,15 +347,6 @@ def loop_words(loop: Loop) -> Phrase:
     by: Phrase = (" by ", Quoted(loop.actor)) if loop.actor else ()
     what: Phrase = () if source is LoopSource.UNTOLD else (f", from {source}",)
     return (f"{loop.total} starts since ", loop.since, f", {pace(loop.every)}", *by, *what)
-
-
-_PACES = {60: "one a minute", 3_600: "one an hour", 86_400: "one a day"}
-
-
-def pace(every: timedelta) -> str:
-    """How often something happens, as people say it: `one a minute`, `one every 5 min`."""
-    seconds = max(1, round(every.total_seconds()))
-    return _PACES.get(seconds, f"one every {duration(timedelta(seconds=seconds))}")
 
 
 def runs(count: int) -> str:

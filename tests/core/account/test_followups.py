@@ -79,7 +79,7 @@ def test_a_loop_should_be_slowed_down_with_its_own_systems_settings(chronicle):
     (followup,) = proposed(chronicle, "back-off")
 
     assert followup.key == "back-off:dependency-update.yml@acme/infra"
-    assert "121 times, about every 1 min" in plain(followup.reason)
+    assert "121 times, one a minute" in plain(followup.reason)
     assert "renovate[bot]" in plain(followup.reason)
     assert "cancel-in-progress: false" in " ".join(plain(step) for step in followup.todo)
 

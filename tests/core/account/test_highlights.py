@@ -20,7 +20,7 @@ def test_the_scenario_is_told_in_its_key_moments(chronicle):
     assert told(chronicle.account()) == [
         "09:05 Lock taken: staging by runner@fv-az881-525, for apply",
         "09:15 Run timed out: run 1 of deploy.yml in acme/infra, after 13 min",
-        "09:45 Loop began: dependency-update.yml in acme/infra, from here on started about every 1 min",
+        "09:45 Loop began: dependency-update.yml in acme/infra is started again and again from here on, one a minute",
         "11:02 First command: /tflock status staging",
         "11:45 Lock table refuses requests: acme-tf-locks",
         "11:56 Runs ended: 47 runs ended",

@@ -27,9 +27,9 @@ def test_the_scenario_is_told_in_six_sentences(chronicle):
     )
     assert " ".join(others).replace("2026-11-21 ", "").replace(":00 UTC", "") == (
         "That run timed out at 09:15 after 13 min and left the lock behind. "
-        "dependency-update.yml in acme/infra was started 126 times by a bot, about every 1 min, from 09:45; up to 47 "
+        "dependency-update.yml in acme/infra was started 126 times by a bot, one a minute, from 09:45; up to 47 "
         "runs at once wanted the lock; lock table acme-tf-locks (PROVISIONED) refused requests. "
-        "quinn ended 47 runs of dependency-update.yml in acme/infra and stopped its source at 11:56; elliott answered "
+        "quinn ended 47 runs of dependency-update.yml in acme/infra and disabled it at 11:56; elliott answered "
         "that it is dead at 12:06:30 UTC. "
         "parker unlocked staging at 12:07:08 UTC at the 3rd try, after the table had refused 2. "
         "staging was locked for 3 h 2 min; from the first command to the unlock it took 1 h 5 min."
