@@ -46,7 +46,7 @@ async def measured(client: Client) -> Durability:
     replicas = info.get("connected_slaves")
     min_replicas = settings.get("min-replicas-to-write")
     return Durability(
-        version=_version(info),
+        version=version_of(info),
         role=_text(info.get("role")),
         appendonly=None if appendonly is None else bool(int(appendonly)),
         appendfsync=_text(settings.get("appendfsync")),
@@ -78,7 +78,7 @@ async def _settings(client: Client) -> Mapping[Any, Any]:
 _NAMES = {"valkey": "Valkey", "dragonfly": "Dragonfly", "keydb": "KeyDB", "redict": "Redict", "kvrocks": "Kvrocks"}
 
 
-def _version(info: Mapping[str, Any]) -> str | None:
+def version_of(info: Mapping[str, Any]) -> str | None:
     """`Redis 7.0.15`; of a server that only resembles it, its own name and version too."""
     like = _text(info.get("redis_version"))
     for name, words in _NAMES.items():
