@@ -43,16 +43,16 @@ class Telling:
         self._clock = clock
         self._told: dict[str, tuple[str, float, float]] = {}
 
-    def tell(self, what: str, why: str) -> None:
-        """`why` is empty where all is well."""
+    def tell(self, what: str, why: str, *, kind: str | None = None) -> None:
+        """`why` is empty where all is well. Another cause is logged at once: one of another kind, or in other words."""
         now = self._clock()
         told = self._told.get(what)
         if not why:
             if told is not None:
                 del self._told[what]
                 log.info("health.right", what=what, after_seconds=round(now - told[1]))
-        elif told is None or told[0] != why or now - told[2] >= AGAIN_EVERY:
-            self._told[what] = (why, told[1] if told else now, now)
+        elif told is None or told[0] != (kind or why) or now - told[2] >= AGAIN_EVERY:
+            self._told[what] = (kind or why, told[1] if told else now, now)
             log.warning("health.wrong", what=what, why=why)
 
 
@@ -70,6 +70,7 @@ class Health:
         self._bot = bot
         self._missing = missing
         self._clock = clock
+        self._is_refused = False
         self._run_jobs = run_jobs
         self._worker_seen = self._began = clock()
         self.telling = Telling(clock)
@@ -81,6 +82,7 @@ class Health:
         try:
             await self._bot.world.journal.ping()
         except JournalAway as error:
+            self._is_refused = isinstance(error, JournalRefused)
             room = "" if self._bot.config.redis_url else await asyncio.to_thread(trouble_at, VAR)
             return words_of(error) + (f"; {room}" if room else "")
         return ""
@@ -129,7 +131,9 @@ class Health:
 
     async def look(self) -> None:
         """Logs what is wrong, apart from Slack: each call to Slack logs that itself."""
-        self.telling.tell("redis", redis := await self.redis())
+        redis = await self.redis()
+        # a Redis that is away fails in changing words
+        self.telling.tell("redis", redis, kind=None if self._is_refused else "away")
         if not redis and (self._bot.jobs.connected or self._bot.jobs.trouble):  # else it is starting
             self.telling.tell("jobs", await self.jobs())
         self.telling.tell("clock", await self.clock())

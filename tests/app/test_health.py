@@ -202,10 +202,12 @@ async def test_after_a_clock_was_set_periodic_jobs_run_now(machine, told):
 
 async def test_while_redis_is_away_only_that_is_told(machine, told):
     one = machine(run_jobs=True)
-    one.bot.away.append(JournalAway("Redis: Error 111"))
     one.bot.jobs.connected = False
-    for _ in range(6):
+    for number in range(6):
+        one.bot.away[:] = [JournalAway(f"Redis: Error {number}")]
         await one.health.look()
         one.passes(10)
+    one.bot.away[:] = [JournalRefused("Redis can't write to its disk", "free it")]
+    await one.health.look()
 
-    assert told() == [("health.wrong", "Redis: Error 111")]
+    assert [why for _, why in told()] == ["Redis: Error 0", "Redis can't write to its disk; free it"]
