@@ -48,6 +48,14 @@ def test_what_a_sealed_process_reported_counts_whatever_became_of_its_run(make, 
     assert (believed.at, believed.conclusion, believed.settle, believed.reported) == (at, how, timedelta(0), True)
 
 
+def test_a_sealed_process_is_over_whatever_its_run_does(make, ended):
+    job = (Conclusion.FAILED, "09:15")
+
+    assert is_over(ended(job, phase=Phase.RUNNING, exited=Exited(0, make.at("09:12"))))
+    assert not is_over(ended(job, phase=Phase.RUNNING))
+    assert is_over(ended(job))
+
+
 def test_a_job_that_was_lost_counts_where_it_may_have_had_the_lock(ended):
     lost, failed = (Conclusion.LOST, "09:15"), (Conclusion.FAILED, "09:15")
 

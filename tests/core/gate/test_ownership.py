@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.evidence import Found
 from bot.core.gate.attribution import Attribution, Candidate, Strength, Tie
-from bot.core.gate.ownership import NOBODY_STARTED, Starters, is_bot, leads, starters
+from bot.core.gate.ownership import NOBODY_STARTED, Lead, Starters, is_bot, leads, starters
 from bot.core.lock import LockInfo
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson
@@ -241,3 +241,30 @@ def test_programs_are_told_by_their_names(name):
 @pytest.mark.parametrize("name", ["elliott", "abbot", "botond", "robot.smith", "Elliott Service", ""])
 def test_people_are_not_taken_for_programs(name):
     assert not is_bot(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("bot", "dependabot", "renovate", "github-actions", "mergify", "web-flow", "system", "anonymous", "timer"),
+        *("Renovate[bot]", "acme-bot", "project_7_bot_x", "service_account_acme", "infra Build Service (acme)", " BOT"),
+    ],
+)
+def test_a_program_is_known_by_its_login(name):
+    assert is_bot(name)
+
+
+@pytest.mark.parametrize("name", ["elliott", "abbot", "botero", "timer-elliott", "web-flower", ""])
+def test_a_person_is_not_taken_for_a_program_by_a_part_of_their_login(name):
+    assert not is_bot(name)
+
+
+def test_two_leads_point_at_one_person_by_the_configuration_else_by_address_else_by_name():
+    def key(name, *, slack=None, email=""):
+        return Lead(name, None if slack is None else KnownPerson(slack, f"U0{slack}"), email, ("said",)).key
+
+    assert key("elliott-ci", slack="elliott") == key("ecolley", slack="elliott", email="e@example.com")
+    assert key("elliott", slack="elliott") != key("elliott", slack="quinn")
+    assert key("one", email="E@example.com") == key("two", email="e@Example.com")
+    assert key("one", email="e@example.com") != key("one", email="q@example.com")
+    assert key("Elliott") == key("elliott") != key("quinn")

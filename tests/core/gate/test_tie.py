@@ -12,7 +12,7 @@ from bot.core.gate.attribution import Claimed, Strength, Taken, Tie
 from bot.core.gate.case import Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
-from bot.core.gate.exclusions import is_same_machine
+from bot.core.gate.exclusions import is_same_machine, may_be_one
 from bot.core.gate.tie import attribute
 from bot.core.joblog.values import UNKNOWN_STATE, JobLog, LogEnd
 from bot.core.people import OwnerSays
@@ -144,6 +144,25 @@ def test_on_a_machine_of_several_jobs_one_that_nobody_mapped_may_hold_the_lock_u
     assert make.tie(shown, who="runner@build-1").tie is Tie.SHOWN
     own = make.look(on("1", "build-1"), logs={"1": replace(said, work=())}, **changes)
     assert make.tie(own, who="runner@build-1").tie is Tie.SHOWN
+
+
+def test_of_a_runs_jobs_only_those_count_that_nothing_excludes(make):
+    there, elsewhere = make.job(id="1", machine="build-1"), make.job(id="2", machine="build-2")
+    tied = make.tie(make.look(make.run(jobs=(there, elsewhere))), who=OWN)
+
+    assert tied.candidates[0].jobs == (there,)
+    ruled_out = make.tie(make.look(make.run(jobs=(elsewhere,))), who=OWN).ruled_out
+    assert [plain(why) for why in ruled_out] == ["deploy.yml in acme/infra #1 was on another machine, build-2"]
+    others = make.tie(make.look(make.run()), who="vsts@fv-az1-1").ruled_out
+    assert [plain(why).partition(" is of ")[0] for why in others] == ["deploy.yml in acme/infra #1"]
+
+
+@pytest.mark.parametrize("has_worked", [True, False])
+def test_only_a_terraform_that_ran_elsewhere_outlives_the_job_that_was_cancelled(make, has_worked):
+    log = make.log(elsewhere=True, has_worked=has_worked, work=(make.work(),) if has_worked else ())
+    look = make.look(make.run(conclusion=Conclusion.CANCELLED), logs={"1": log})
+
+    assert make.tie(look).candidates[0].is_declared is has_worked
 
 
 def test_a_lock_without_a_host_was_taken_on_no_other_machine(make, on):
@@ -893,3 +912,11 @@ def test_a_claim_counts_also_where_only_the_stores_clock_shows_that_it_came_befo
 
     assert [candidate.run.ref.id for candidate in possible("09:20")] == ["1"]
     assert possible("09:06") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_it"),
+    [("build-1", True), ("BUILD-1.example.com", True), ("build-1-b", True), ("build-12", False), ("build-1x-b", False)],
+)
+def test_a_longer_name_may_mean_the_same_machine_only_after_a_break(name, is_it):
+    assert may_be_one("build-1", name) is may_be_one(name, "build-1") is is_it
