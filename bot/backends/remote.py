@@ -432,7 +432,9 @@ def _settled(place: LockPlace, failed: Failed | None, now: LockPlace | Unseen | 
     if now is None:
         return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
     if now.fence == place.fence:
-        return PlaceRelease(place, ReleaseResult.THROTTLED, f"{said}; the lock is still there")
+        # what was sent and not answered may still be carried out: that the lock is there now settles nothing
+        result = ReleaseResult.THROTTLED if failed is None else ReleaseResult.NOT_KNOWN
+        return PlaceRelease(place, result, f"{said}; the lock is still there")
     if now.info is None:
         return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, "another lock is there now; its text cannot be read")
     holder = f"held by {now.info.who or 'someone unnamed'} now (lock {now.info.id})"

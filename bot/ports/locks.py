@@ -54,7 +54,7 @@ class LockBackend(Protocol):
         given up: `NOT_SENT`.
 
         After an outcome that the store left open (a time-out, a cut connection) it reads again and says what is
-        there now; `NOT_KNOWN` only if that read fails as well.
+        there now; `NOT_KNOWN` if that read fails as well, or if the lock is still there: the request may yet arrive.
         """
         ...
 

@@ -34,7 +34,8 @@ async def test_a_refused_delete_is_told_with_the_lock_still_standing(cloud, held
 
     outcome = await backend.release(file)
 
-    assert outcome.result is ReleaseResult.THROTTLED
+    may_still_arrive = answer in (UNSUPPORTED, Answer(500))  # the store failed: it did not say no
+    assert outcome.result is (ReleaseResult.NOT_KNOWN if may_still_arrive else ReleaseResult.THROTTLED)
     assert outcome.detail.endswith("the lock is still there")
     assert await cloud.aws.lock_ids(cloud.address.key) == {"item": lock.id, "file": lock.id}
 

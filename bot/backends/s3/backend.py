@@ -330,7 +330,9 @@ def _settled(place: LockPlace, error: AwsError, now: LockPlace | AwsError | None
         return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
     if now.fence != place.fence:
         return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, _holder(now))
-    return PlaceRelease(place, ReleaseResult.THROTTLED, f"{error.detail}; the lock is still there")
+    # what was sent and not answered may still be carried out: that the lock is there now settles nothing
+    result = ReleaseResult.NOT_KNOWN if error.is_open else ReleaseResult.THROTTLED
+    return PlaceRelease(place, result, f"{error.detail}; the lock is still there")
 
 
 def _holder(place: LockPlace) -> str:

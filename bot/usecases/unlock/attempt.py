@@ -45,6 +45,8 @@ _AT_THE_END = (
 
 _NO_REPLICA = "no replica of Redis has confirmed the intent, and nothing is deleted before one does"
 
+_BY_READING: Phrase = ("the outcome was settled by reading: the lock is gone",)
+
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -183,8 +185,8 @@ def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockRepo
     stage = UnlockStage.REFUSED
     if task.sent and task.is_partly_gone(left, unread):
         stage = UnlockStage.PARTLY_RELEASED
-    elif task.sent and not left:
-        stage = UnlockStage.NOT_KNOWN  # a delete may have reached the store, and nothing shows that the lock is there
+    elif task.sent:
+        stage = UnlockStage.NOT_KNOWN  # a delete may have reached the store: it may be carried out yet, or be already
     if decision.store_is_busy:
         end = stage if stage is not UnlockStage.REFUSED else UnlockStage.STILL_THROTTLED
         raise _Again(task, replace(report, left=left, note=_store_words(decision)), end)
@@ -225,7 +227,7 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
 
 
 async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockReport:
-    results = {part.result for part in report.places}
+    results, was_sent = {part.result for part in report.places}, task.sent
     if results <= _UNTOUCHED and not task.sent:
         await UNLOCKS.update(world, task.request.id, sent=False)
     task = replace(task, sent=task.sent or not results <= _UNTOUCHED)
@@ -240,6 +242,8 @@ async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockRe
     if left:
         return replace(report, stage=UnlockStage.PARTLY_RELEASED if is_partly_gone else UnlockStage.FAILED)
     released = ReleaseResult.RELEASED in results or len(report.places) < len(task.intended)
+    if was_sent and not released:  # an earlier delete got no answer, and the lock is gone
+        return replace(report, stage=UnlockStage.RELEASED, note=_BY_READING, now_held_by=await _newer(task))
     if ReleaseResult.HOLDER_CHANGED in results:
         stage = UnlockStage.RELEASED if released else UnlockStage.HOLDER_CHANGED
         return replace(report, stage=stage, now_held_by=await _newer(task))
@@ -259,8 +263,7 @@ def gone(task: Task, decision: Decision) -> UnlockReport:
         approver=task.consent.user if task.consent else "",
     )  # fmt: skip
     if task.sent:
-        note: Phrase = ("the outcome was settled by reading: the lock is gone",)
-        return replace(report, stage=UnlockStage.RELEASED, note=note)
+        return replace(report, stage=UnlockStage.RELEASED, note=_BY_READING)
     return replace(report, stage=UnlockStage.HOLDER_CHANGED) if newer is not None else report
 
 

@@ -338,7 +338,7 @@ async def test_a_release_cut_off_before_it_arrived_leaves_the_lock_and_can_be_tr
     still_there = await world.stands(place.kind)
     again = await backend.release(place)
 
-    assert cut.result is ReleaseResult.THROTTLED
+    assert cut.result is ReleaseResult.NOT_KNOWN  # for all that its sender can tell, it may still arrive
     assert "is still there" in cut.detail
     assert still_there == lock.text
     assert again.result is ReleaseResult.RELEASED
@@ -371,7 +371,7 @@ async def test_a_release_cut_off_while_another_took_the_lock_leaves_the_new_one(
     assert await world.stands(place.kind) == second.text
 
 
-async def test_a_release_is_not_known_only_if_the_reading_after_it_fails_too(world):
+async def test_a_release_is_not_known_if_the_reading_after_it_fails_too(world):
     lock = world.lock()
     await world.take(lock)
     backend = world.backend()
@@ -386,15 +386,15 @@ async def test_a_release_is_not_known_only_if_the_reading_after_it_fails_too(wor
     assert await world.stands(place.kind) == lock.text
 
 
-async def test_a_release_that_is_never_answered_is_settled_by_reading_when_the_time_is_up(world):
+async def test_a_release_that_is_never_answered_is_not_known_while_the_lock_is_there(world):
     lock = world.lock()
     await world.take(lock)
     (place, *_) = (await world.backend().read_lock()).held
     world.proxy.fault(world.deletes(place.kind), Delay(30))
 
-    outcome = await world.backend(timeout=2).release(place)
+    outcome = await world.backend(timeout=5).release(place)
 
-    assert outcome.result is ReleaseResult.THROTTLED
+    assert outcome.result is ReleaseResult.NOT_KNOWN
     assert await world.stands(place.kind) == lock.text
 
 

@@ -251,7 +251,7 @@ class MemoryLockBackend:
         if now is None:
             return PlaceRelease(place, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
         same = now.fence == place.fence
-        return PlaceRelease(place, ReleaseResult.THROTTLED if same else ReleaseResult.HOLDER_CHANGED, error.detail)
+        return PlaceRelease(place, ReleaseResult.NOT_KNOWN if same else ReleaseResult.HOLDER_CHANGED, error.detail)
 
     def _place(self, kind: PlaceKind) -> LockPlace | None:
         if kind not in self.store.texts:
