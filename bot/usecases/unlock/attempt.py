@@ -5,6 +5,7 @@ Before each place is deleted, what the decision rests on is asked for again: a w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -143,8 +144,7 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     for place in standing:
         if places:  # should this worker not come to the end
             await UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))
-        await still_ours()
-        changed = await _changed(world, task, decision, before)
+        _, changed = await asyncio.gather(still_ours(), _changed(world, task, decision, before))
         if changed:
             places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))
         else:
@@ -220,9 +220,11 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     moved = await advance(world, request.id, Step.INTEND, sent=True, owner=owner or "", intended=intended, lock=seen)
     if moved is None:
         raise TakenBack(request.id)
-    await world.journal.secure(request.incident)
-    await UNLOCKS.secure(world, request.id)
-    await secure_answers(world, request.state, request.lock_id)
+    await asyncio.gather(
+        world.journal.secure(request.incident),
+        UNLOCKS.secure(world, request.id),
+        secure_answers(world, request.state, request.lock_id),
+    )
     return replace(task, intended=intended)
 
 
