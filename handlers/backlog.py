@@ -40,8 +40,8 @@ LATER_AT_ONCE = 4
 LAST_CALL = 10.0
 """Seconds that a stopping process gives the work that it has acked."""
 
-MOST_WAITING = 300
-"""Pieces that may wait: about half a minute's work. The next asker hears at once that it is too much."""
+MOST_WAITING = 500
+"""Pieces that may wait: less than a minute's work. The next asker hears at once that it is too much."""
 
 
 class Backlog:
