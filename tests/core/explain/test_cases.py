@@ -24,6 +24,7 @@ CASES = [
     for file in [*sorted((HERE / "cases").glob("*.yml")), *sorted((HERE / "more").glob("*.yml"))]
     for case in yaml.safe_load(file.read_text())
 ]
+UNSAFE = re.compile(r"-lock=false|force-unlock|-force\b|apply (?:it )?again", re.IGNORECASE)
 FIELDS = ("summary", "do", "dont")
 
 
@@ -54,8 +55,10 @@ def faults(case, told):
     for never in expect.get("must_not_say", ()):
         if re.search(never, "\n".join(str(told[field]) for field in ("summary", "do", "lock"))):
             yield f"says {never}"
-    if "-lock=false" in str(told["do"]) or "force-unlock" in str(told["do"]):
+    if UNSAFE.search(str(told["do"])) or (told["kind"] == "state not saved" and "apply" in str(told["do"])):
         yield "gives unsafe advice"
+    if not told["dont"]:
+        yield "warns of nothing"
 
 
 def _wrong_lock(expect, lock):

@@ -35,7 +35,7 @@ class Table(NamedTuple):
 
 
 MOST = 4_000
-_LITTLE = 1 / 8
+_LITTLE = 1 / 4
 """What a match costs that turns out to be none, of what a secret costs."""
 REST = "[the rest with too many secrets removed]"
 """A text with more secrets than that, of one kind, is cut there: it is not a log, and reading it would take long."""

@@ -7,6 +7,7 @@ heredoc. The names are those of providers, backends, CI systems and clients.
 from __future__ import annotations
 
 import re
+import string
 
 from bot.core.record.secrets.marking import Spans, Step, Table, simply
 from bot.core.record.secrets.values import (
@@ -108,7 +109,7 @@ _SET = rf"""\ [\w./:-]{{0,60}}?(?:secret|key|token|password)\ ++(?!{PROSE}|(?:fi
 _CALL = r"""\(\s{0,3}["'][\w.-]{0,60}?(?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']"""
 _SPOKEN = re.compile(
     rf"""(?: login\ \S{{1,80}}+\ {{0,20}}+(?:\r?\n[^\n]{{0,60}}?|(?<=\ ))password\  | identified\ by\ ["']
-          | with\ password\ ["']
+          | with\ password\ ["'] | password\ for\ '[^'\n]{{1,200}}':\  | send\ ["'](?=[^"'\n]{{6,100}}\\[rn])
           | convertto-securestring\ (?:-string\ )?["'] | issecret=true\] | ::add-mask::
           | setx?{_SET} | env{_SET} | arg{_SET} | define{_CALL} | setenv{_CALL} | putenv{_CALL} | setproperty{_CALL}
           | setdefault{_CALL}
@@ -187,10 +188,15 @@ def _named(text: str, found: re.Match[str]) -> Spans | None:
     return [(start, _pieces(text, end) if text.startswith(_BREAKS, end) else end, mark)]
 
 
+def _word_begin(text: str, place: int) -> int:
+    """Where the word begins that goes on at the place."""
+    near = text[max(0, place - 60) : place]
+    return place - len(near) + len(near.rstrip(_OF_WORD))
+
+
 def _to_quote(text: str, begin: int, end: int) -> int:
     """Where the value ends if the quotes were opened before its name: `-var='password=a b'`."""
-    word = _OF_WORD.search(text, max(0, begin - 60), begin)
-    quote = text[(begin if word is None else word.start()) - 1]
+    quote = text[_word_begin(text, begin) - 1]
     if quote not in "\"'" or not begin:
         return end
     close = text.find(quote, end, end + 200)
@@ -199,6 +205,8 @@ def _to_quote(text: str, begin: int, end: int) -> int:
 
 def _is_a_name(text: str, start: int, end: int, *, is_secret: bool) -> bool:
     """Whether the value only says where the secret is: its name in a store, a file, a variable of the environment."""
+    if text[start:end].lower() in _PASSWORDS or text[start:end].lower() in {"token", "secret"}:
+        return True  # `creating Secret: password is required`
     if text[start] in "/.~":
         return PATH.fullmatch(text, start, end) is not None
     if text[start].isupper():
@@ -279,7 +287,7 @@ def _likely(text: str, found: re.Match[str]) -> Spans | None:
 
 def _said(text: str, found: re.Match[str]) -> Spans | None:
     before = text[found.start() - 1 : found.start()]
-    if before.isalnum() or before in {"_", "-"}:
+    if before.isalnum() or before == "-":
         return None
     start, end = found.span("value" if found["told"] is None else "told")
     said = text[start:end]
@@ -309,8 +317,7 @@ def _beside(text: str, found: re.Match[str]) -> Spans | None:
     if group == "value" and len(value) < _SHORTEST:
         return None
     end = start + len(value)
-    word = _OF_WORD.search(text, max(0, begin - 60), begin)
-    word_begin = begin if word is None else word.start()
+    word_begin = _word_begin(text, begin)
     whole = text[word_begin : found.end("name")]
     before = text[max(0, word_begin - 40) : word_begin].lower()
     if group == "cell":
@@ -334,7 +341,7 @@ def _beside(text: str, found: re.Match[str]) -> Spans | None:
 
 
 _SHORTEST, _LONG = 6, 8
-_OF_WORD = re.compile(r"[\w.-]+\Z")
+_OF_WORD = string.ascii_letters + string.digits + "_.-"
 _PASSWORDS = frozenset({"password", "passwd", "passphrase", "pw", "pwd", "passcode", "passwort"})
 _LEADS = tuple(
     f"{lead}{the}"
@@ -408,7 +415,7 @@ def _is_word(line: str, word: str) -> bool:
     return line.endswith(word) and not line[: -len(word)][-1:].isalnum()
 
 
-_OF_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-\"'"
+_OF_NAME = _OF_WORD + "\"'"
 
 
 _ARROWS = ("->", "=>")
@@ -466,7 +473,16 @@ SAID = Table(
 )
 SPOKEN = Table(
     (
-        *("login ", "identified by", "with password", "securestring", "issecret=true", "::add-mask"),
+        *(
+            "login ",
+            "identified by",
+            "with password",
+            "password for '",
+            "send ",
+            "securestring",
+            "issecret=true",
+            "::add-mask",
+        ),
         *("set", "env", "arg ", '"sensitive', "define("),
     ),
     (Step(("",), _SPOKEN, simply("[secret removed]", "value")),),

@@ -60,6 +60,8 @@ ROWS = (
         rf"{_V}(?=\s*+\Z)"),
     Row("docker podman nerdctl helm gh glab oras passwd", "stdin with-token",
         rf"(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{{1,3}}[ ]++)?(?:[\"']?%s[\"']?[ ]++)?){_V}"),
+    Row("sudo", "-S", rf"(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{{1,3}}[ ]++)?(?:[\"']?%s[\"']?[ ]++)?){_V}"),
+    Row("sqlplus sqlldr expdp impdp", "", r"""(?P<keep>[ ][\w.$#]{1,40}+/)(?!\[)[^\s@/"']{3,100}+(?=@|\s|\Z)"""),
     Row("chpasswd", "", r"""(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{1,3}[ ]++)?["']?[\w.$-]{1,40}+:)[^\s"'$\[]++"""),
 )  # fmt: skip
 
@@ -76,7 +78,21 @@ _IN_WORD = re.compile(r"[\w.-]")
 _LINE = re.compile(r"[^\n\\]*+(?:\\.[^\n\\]*+)*+", re.DOTALL)
 """A line of a shell, which continues behind a backslash at its end."""
 
-_CALLS = (" -", " login", "unseal", " set ", "pass:", "<<<", "chpasswd", " /p:", " auth")
+_CALLS = (
+    " -",
+    " login",
+    "unseal",
+    " set ",
+    "pass:",
+    "<<<",
+    "chpasswd",
+    " /p:",
+    " auth",
+    "sqlplus ",
+    "sqlldr ",
+    "expdp ",
+    "impdp ",
+)
 
 
 def without_typed(text: str) -> str:

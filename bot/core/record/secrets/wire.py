@@ -74,23 +74,24 @@ def _address(text: str, found: re.Match[str]) -> Spans | None:
 def _schemeless(text: str, found: re.Match[str]) -> Spans | None:
     """The user is all of the word before its first colon. In a `Who`, no user has a colon in their name."""
     start, end = found.span("value")
-    begin = max(start - _LONGEST_WORD, 0)
-    word = _WORD_BEFORE.search(text, begin, start)
-    if word is None:
+    password, host = text[start:end], found["host"]
+    is_host = found["more"] is not None or not host.isalpha()
+    is_sure = is_password(password) and (is_random(password, 6 if is_host else 10) or found["more"] is not None)
+    before = text[max(0, start - _LONGEST_WORD) : start]
+    if not is_sure and "ho" not in before:
         return None
-    user, colon, rest = word[0].partition(":")
-    start = word.start() + len(user) + 1
-    password = text[start:end]
+    word = _BETWEEN_WORDS.split(before)[-1]
+    user, colon, rest = word.partition(":")
     name = user.rpartition("=")[2].lower()
     if "//" in rest or not _USER.fullmatch(name) or name in _LABELS or not colon or _STAYS.fullmatch(password):
         return None
-    is_who = _WHO.search(text, max(0, word.start() - _LONGEST_WORD), word.start()) is not None
-    is_sure = is_password(password) and (is_random(password, 6) or found["more"] is not None)
-    return [(start, end, "[password removed]")] if is_who or is_sure else None
+    is_secret = is_sure or _WHO.search(before[-len(word) - _LONGEST_LABEL : len(before) - len(word)]) is not None
+    return [(start - len(word) + len(user) + 1, end, "[password removed]")] if is_secret else None
 
 
 _LONGEST_WORD = 200
-_WORD_BEFORE = re.compile(r"[^\s\"'<>`,;()\[\]{}|¦│/]*\Z")
+_LONGEST_LABEL = 30
+_BETWEEN_WORDS = re.compile(r"[\s\"'<>`,;()\[\]{}|¦│/]")
 _USER = re.compile(r"[\w.+\\-]{1,64}")
 _WHO = re.compile(r"(?:\A|[^\w])who[\"'`*]{0,4}:[\"'`* \t]*\Z", re.IGNORECASE)
 _LABELS = frozenset(
