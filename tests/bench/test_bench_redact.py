@@ -23,12 +23,25 @@ FACTS = (
     "apply on main by parker: Merge pull request #12 from acme/fix-tokens",
 )
 LOG = "│ Error: Error acquiring the state lock\n│ ConditionalCheckFailedException: The conditional request failed\n"
+MIXTURES = (  # the worst of some hundred random ones, before and after they were made faster
+    "Alogin x password ?Q~pw${htpasswd -b cookie: \tsecret: a://b:c@&key=a1a://b:c@pw:",
+    (
+        "Atokenkind: Secret\nx-amz-signaturemysql -p---openssl -k Q~kind: Secret<<EOTeyJa-passworddata:&--token a "
+        'MIIEowIBAAKCAQEAxoxb-1234\nsk-"-\\n ---\n</a://b:c@│ password ║ -----END PRIVATE] KEY-----cookie: 11xoxb-'
+    ),
+    (
+        'a://b:c@--token axoxb-1234\n │ kind: Secretpwd=abcdef nullapi_ke\tyhtpasswd -b "sensitive":true,-----BEGIN '
+        "htpasswd -b siga://b:c@-----END PRIVATE KEY-----with password a1 \r\nbearer ?\npassworda-\\var.xdocker loa b"
+    ),
+)
 WORST = (
+    *MIXTURES,
     *("a", " ", "-", "│ ", "a b ", "token", "token=a ", "pwd=abcdef ", "secret: ", 'password="', "password: ${"),
     *('password="a" -> ', "key=a1", "--token a ", "-----BEGIN ", "-----END RSA PRIVATE KEY-----\n", "eyJa-", "sk-\n"),
     *("a://b:c@", "authorization: token ", "curl -u a:b\n", "mysql -p", "password: |\n a\n", "kind: Secret\n", "a1Q~"),
     *("xoxb-1234\n", "htpasswd -b ", "echo x | docker login --password-stdin"),
     '"sensitive":true,-----BEGIN htpasswd -b siga://b:c@-----END PRIVATE KEY-----',
+    *("theu:aB3dE?5gH@h Au:aB3dE5gH@h ", "token a1b2c3d4 ", "| password | x |\n", "a | token\n---|---\n"),
 )
 
 

@@ -160,6 +160,9 @@ def without_columns(text: str) -> str:
         head = text.rfind("\n", place, max(begin - 1, place)) + 1 or place
         if begin == 0 or begin - head > _WIDEST_ROW or _TELLING.search(text, head, begin) is None:
             continue
+        left -= 1
+        if left < 0:
+            return "".join([*done, text[copied:begin], REST])
         dashes = text[begin : rule.end()]
         heads = [_name(text[slice(*cell)]) for cell in _cells(text, head, begin - 1, dashes)]
         columns = [number for number, name in enumerate(heads) if is_named_secret(name)]

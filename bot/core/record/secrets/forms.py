@@ -7,6 +7,7 @@ source: the issuer's documentation, or the rule (gitleaks, kingfisher) or detect
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -251,27 +252,29 @@ def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]]) -> str:
     return "".join([*done, text[copied:]]) if done else text
 
 
-_BROKEN = re.compile(
-    r"(?<![A-Za-z0-9_.-])(?P<begins>[A-Za-z0-9_.-]{1,40}+)\r?\n[^\n│┃]{0,80}+[│┃][│┃|> \t]*+"
-    r"(?P<rest>[A-Za-z0-9_.+/=-]{12,}+)"
-)
+_BROKEN = re.compile(r"\r?\n[^\n│┃]{0,80}+[│┃][│┃|> \t]*+(?P<rest>[A-Za-z0-9_.+/=-]{12,}+)")
+_BEGINNING = string.ascii_letters + string.digits + "_.-"
+_LONGEST_BEGINNING = 40
 
 
 def _without_broken_beginnings(text: str) -> str:
     """Without the tokens of which a frame broke the very beginning in two: the joined lines show them."""
     pattern, places = _PLAIN
-
-    def joined(broken: re.Match[str]) -> str:
-        begins = broken["begins"]
+    done, copied = list[str](), 0
+    for broken in _BROKEN.finditer(text):
+        line = text[max(copied, broken.start() - _LONGEST_BEGINNING - 1) : broken.start()]
+        begins = line[len(line.rstrip(_BEGINNING)) :]
+        if not 0 < len(begins) <= _LONGEST_BEGINNING:
+            continue
         for found in pattern.finditer(begins + broken["rest"]):
             group = found.lastindex or 1
             row, token = FORMS[places[group - 1]], found.string[found.end(group) : found.end()]
             fits = row.least <= len(token) and not 0 < row.most < len(token) and _is_issued(row, token)
             if found.start() < len(begins) < found.end(group) and fits:
-                return f"{begins[: found.start()]}[{row.kind} removed]{found.string[found.end() :]}"
-        return broken[0]
-
-    return _BROKEN.sub(joined, text)
+                done += (text[copied : broken.start() - len(begins) + found.start()], f"[{row.kind} removed]")
+                copied = broken.start("rest") + found.end() - len(begins)
+                break
+    return "".join([*done, text[copied:]]) if done else text
 
 
 _BREAKS = ("\n", "\r\n", "\\n")

@@ -34,7 +34,7 @@ class Table(NamedTuple):
     steps: tuple[Step, ...]
 
 
-MOST = 4_000
+MOST = 2_000
 _LITTLE = 1 / 4
 """What a match costs that turns out to be none, of what a secret costs."""
 REST = "[the rest with too many secrets removed]"
