@@ -189,7 +189,7 @@ def _named(text: str, found: re.Match[str]) -> Spans | None:
 
 
 def _word_begin(text: str, place: int) -> int:
-    """Where the word begins that goes on at the place."""
+    """Where the word begins that continues at the place."""
     near = text[max(0, place - 60) : place]
     return place - len(near) + len(near.rstrip(_OF_WORD))
 
