@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from bot.core.explain.decode import text_of
-from bot.core.explain.explain import explain, notice_of
+from bot.core.explain.explain import answer_of, explain
 from bot.core.explain.states_named import states_spoken_of
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
@@ -187,8 +187,8 @@ async def explain_text(world: World, command: values.Explain, asker: Asker) -> s
 
     # a long paste takes tens of milliseconds: in a thread, so that leases and acks do not wait for it
     found = await asyncio.to_thread(explain, text, _paths(world))
-    notice = notice_of(found)
-    return await say(world, asker, replace(notice, lines=(*notice.lines, *unread)), str(found.kind))
+    notice = Notice(found.title, (*answer_of(found), *unread))
+    return await say(world, asker, notice, str(found.kind))
 
 
 async def check_lock(world: World, text: str, asker: Asker) -> str:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from bot.cli.frame import DEFAULT_PATH, OK, WRONG, complain, output
 from bot.core.explain.decode import text_of
-from bot.core.explain.explain import document_of, explain, notice_of
+from bot.core.explain.explain import answer_of, document_of, explain
 from bot.core.phrase import plain
 from bot.errors import ConfigInvalid
 
@@ -27,8 +27,7 @@ def explain_stream(stream: BinaryIO, environ: Mapping[str, str], *, as_json: boo
     if as_json:
         output(document_of(told))
     else:
-        notice = notice_of(told)
-        output([notice.headline, "", *(plain(line) for line in notice.lines)])
+        output([told.title, "", *(plain(line) for line in answer_of(told))])
     return OK
 
 

@@ -20,7 +20,6 @@ from bot.core.explain.prefix import bare
 from bot.core.explain.words import Classified
 from bot.core.phrase import Phrase, plain
 from bot.core.record.redact import redact
-from bot.core.reports.report import Notice
 
 _GRAVE = (ErrorKind.NOT_SAVED, ErrorKind.DIGEST, ErrorKind.RELEASE_FAILED, ErrorKind.INTERRUPTED)
 _WITH_LOCK = frozenset({ErrorKind.HELD, ErrorKind.OWN_ORPHAN, ErrorKind.WRONG_LOCK_ID, ErrorKind.RELEASE_FAILED})
@@ -93,10 +92,10 @@ def document_of(told: Explanation) -> Mapping[str, object]:
     }
 
 
-def notice_of(told: Explanation) -> Notice:
-    """The explanation as a short answer, for Slack and the terminal alike."""
+def answer_of(told: Explanation) -> tuple[Phrase, ...]:
+    """What is below the title, for Slack and the terminal alike."""
     steps = (("What to do: " if number == 0 else "Also: ", *step) for number, step in enumerate(told.do))
-    return Notice(told.title, (told.what, *steps, *told.avoid))
+    return (told.what, *steps, *told.avoid)
 
 
 def _classified(error: Error, paste: Cut, before: Sequence[Classified]) -> Classified:

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.explain.explain import explain, notice_of
+from bot.core.explain.explain import answer_of, explain
 from bot.core.explain.kinds import ErrorKind
 from bot.core.phrase import plain
 
@@ -94,8 +94,7 @@ def test_the_lock_of_a_message_is_read_with_its_state(wrapping):
 
 
 def test_the_words_name_the_state_and_the_commands_for_it():
-    told = notice_of(explain(HELD_ITEM, STATES))
-    words = "\n".join(plain(line) for line in told.lines)
+    words = "\n".join(plain(line) for line in answer_of(explain(HELD_ITEM, STATES)))
 
     assert "/tflock status staging" in words
     assert "/tflock unlock staging" in words
@@ -156,7 +155,7 @@ PIECES = st.sampled_from([*HELD_ITEM.split(), "│", "ID:", "\x1b[", "<", "|", "
 def test_whatever_is_pasted_is_answered_in_words(text):
     told = explain(text, STATES)
 
-    assert all(plain(line).strip() for line in notice_of(told).lines)
+    assert all(plain(line).strip() for line in answer_of(told))
 
 
 KEYS = {"acme/environments/staging/terraform.tfstate": "staging", "acme/env:/eu/network.tfstate": "network"}

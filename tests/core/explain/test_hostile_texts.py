@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.explain.decode import LONGEST, lines_of
-from bot.core.explain.explain import explain, notice_of
+from bot.core.explain.explain import answer_of, explain
 from bot.core.explain.prefix import bare
 from bot.core.explain.states_named import states_spoken_of
 from bot.core.nearest import did_you_mean
@@ -31,7 +31,7 @@ STATES = {f"team-{number}/staging": f"staging-{number}" for number in range(1_00
 JWT = "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"
 
 READERS: dict[str, Callable[[str], object]] = {
-    "explain": lambda typed: notice_of(explain((typed * (LONGEST // len(typed) + 1))[:LONGEST], {})),
+    "explain": lambda typed: answer_of(explain((typed * (LONGEST // len(typed) + 1))[:LONGEST], {})),
     "states": lambda typed: states_spoken_of(typed, tuple(STATES.values()), STATES, {"id-1": "staging-1"}),
     "redact": redact,
     "message": lambda typed: (message_readable(typed, {}), people_in(typed), channels_in(typed)),
