@@ -14,15 +14,8 @@ from bot.backends.s3.backend import S3Backend
 from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from tests.worlds.aws import FullAws
+from tests.worlds.clocks import WallClock
 from tests.worlds.stores import Trusted
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 @dataclass
@@ -41,7 +34,7 @@ class Cloud:
     def backend(self, *, timeout: float = 10.0, clock=None, proofs=None, **changes) -> S3Backend:
         ways = {name: changes.pop(name) for name in Access.__slots__ if name in changes}
         address = replace(self.address, **{"access": replace(self.address.access, **ways)} | changes)
-        clients, clock = self.clients(), clock or SystemClock()
+        clients, clock = self.clients(), clock or WallClock()
         return S3Backend(address, clients, clock, proofs=proofs or Trusted(), timeout=timeout)
 
     def lock(self, name: str = "first") -> WrittenLock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -13,18 +13,8 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import DigestMatch, PlaceKind, StateAbsent, StateSeen
 from bot.sandbox.machine.aws import small_state
 from bot.sandbox.machine.proxy import operation
+from tests.worlds.clocks import MovableClock
 from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
-
-
-class ShiftedClock:
-    def __init__(self, by: timedelta) -> None:
-        self.by = by
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.by
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 async def test_a_whole_state_is_seen_with_its_facts(cloud):
@@ -43,7 +33,7 @@ async def test_a_whole_state_is_seen_with_its_facts(cloud):
 @pytest.mark.parametrize("by", [timedelta(0), timedelta(hours=-3), timedelta(days=2)])
 async def test_the_last_write_is_told_on_the_bots_own_clock(cloud, by):
     await cloud.aws.put_state(cloud.address.key)
-    clock = ShiftedClock(by)
+    clock = MovableClock(by)
 
     state = seen(await cloud.backend(clock=clock).read_state())
 

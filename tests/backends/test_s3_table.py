@@ -9,6 +9,7 @@ import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Billing, Refusals, TimeToLive
+from tests.worlds.clocks import SetClock
 from tests.worlds.own_time import own_time
 from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
@@ -18,17 +19,6 @@ PARTS = {
     "refused": "cloudwatch:GetMetricData",
 }
 FIVE_MINUTES = timedelta(minutes=5)
-
-
-class SetClock:
-    def __init__(self) -> None:
-        self.at = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 async def warm(cloud, *, within=20, **changes):
@@ -147,7 +137,7 @@ async def test_a_look_at_the_table_takes_two_seconds_at_most(cloud):
 
 
 async def test_what_was_seen_is_kept_for_a_minute(cloud):
-    clock = SetClock()
+    clock = SetClock(datetime.now(UTC))
     backend = await warm(cloud, clock=clock)
     await cloud.aws.switch_billing(units=1)
     before = value((await backend.read_table()).capacity)
@@ -163,7 +153,7 @@ async def test_what_was_seen_is_kept_for_a_minute(cloud):
 
 
 async def test_a_throttled_read_of_the_lock_makes_the_next_look_a_fresh_one(cloud):
-    clock = SetClock()
+    clock = SetClock(datetime.now(UTC))
     backend = await warm(cloud, clock=clock)
     await backend.read_table()
     await cloud.aws.count_refusals(at=clock.at - timedelta(minutes=1), writes=12)

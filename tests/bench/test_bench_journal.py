@@ -22,6 +22,7 @@ from bot.store.chain import log_key
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.clocks import WallClock
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
@@ -32,11 +33,6 @@ LONG = 100_000
 TOGETHER = 500
 SYNCS = ("always", "everysec", "no")
 FACTS = {"state": "staging", "lock_id": "6638e4a0-0000-4000-8000-000000000001", "before": None}
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,17 +24,13 @@ from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
+from tests.worlds.clocks import WallClock
 from tests.worlds.logs import held
 from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
 GITHUB_TOKEN = "ghp-distinctive-4711"
 SECRETS = ("distinctive", "xoxb-sandbox", "xapp-sandbox", "sandbox-signing-secret")
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

@@ -17,23 +17,14 @@ from bot.errors import ChainBroken, JournalAway
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.clocks import SetClock
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 250, tzinfo=UTC)
 
 
-class HandClock:
-    """Stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> SetClock:
+    return SetClock(NOON)
 
 
 @pytest.fixture
@@ -57,7 +48,7 @@ async def make_client(directory: Path) -> AsyncIterator[Callable[[], Client]]:
 
 
 @pytest.fixture
-def make_journal(make_client: Callable[[], Client], clock: HandClock) -> Callable[[], RedisJournal]:
+def make_journal(make_client: Callable[[], Client], clock: SetClock) -> Callable[[], RedisJournal]:
     return lambda: RedisJournal(make_client(), clock=clock, rng=random.Random(), retention=timedelta(days=400))
 
 

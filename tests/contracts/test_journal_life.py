@@ -19,15 +19,11 @@ from bot.errors import ChainBroken, NotPermitted
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.clocks import WallClock
 from tests.worlds.memory.journal import MemoryJournal
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef
 from bot.errors import Unreachable
 from tests.worlds.ci.github import FullGitHub
-from tests.worlds.ci.sources import WallClock, source_of
+from tests.worlds.ci.sources import source_of
+from tests.worlds.clocks import WallClock
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.memory import Switchboard
 

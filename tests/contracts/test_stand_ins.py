@@ -27,6 +27,7 @@ from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from tests.worlds.aws import FullAws
+from tests.worlds.clocks import WallClock
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
 from tests.worlds.proxy import Cut
@@ -37,14 +38,6 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KEY = "staging/terraform.tfstate"
 BOTH = (PlaceKind.FILE, PlaceKind.ITEM)
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 # ── the timeline and the records

@@ -18,6 +18,7 @@ from bot.sandbox.stage import DEPLOY, REPO
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.clocks import WallClock
 from tests.worlds.logs import held
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage, stage
@@ -28,11 +29,6 @@ PATIENCE = 90.0
 """Seconds until what must happen is said not to happen. No test is faster or slower for it, unless it fails."""
 
 _NUMBERS = itertools.count(1)
-
-
-class RealClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass
@@ -114,7 +110,7 @@ class Scene:
         """The whole timeline of the incident of this channel, open or closed last."""
         client = connect(self.stage.environment.get("REDIS_URL") or attached_url(self.stage.var))
         try:
-            journal = RedisJournal(client, clock=RealClock(), rng=random.Random(1))
+            journal = RedisJournal(client, clock=WallClock(), rng=random.Random(1))
             mine = [incident for incident in await journal.incidents() if incident.channel == self.channel]
             return [entry async for entry in journal.entries(mine[0].id)] if mine else []
         finally:

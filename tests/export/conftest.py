@@ -21,13 +21,9 @@ from bot.store.chain import log_key
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.clocks import SetClock
 
 RECORDED = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
-
-
-class StoppedClock:
-    def now(self) -> datetime:
-        return RECORDED
 
 
 @pytest.fixture
@@ -36,7 +32,7 @@ async def journal() -> AsyncIterator[RedisJournal]:
     try:
         async with redis_for(None, directory) as url:
             client = connect(url)
-            yield RedisJournal(client, clock=StoppedClock(), rng=random.Random(4))
+            yield RedisJournal(client, clock=SetClock(RECORDED), rng=random.Random(4))
             await client.aclose()
     finally:
         shutil.rmtree(directory)

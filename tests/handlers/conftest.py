@@ -39,6 +39,7 @@ from handlers.asker import Asker
 from handlers.backlog import Backlog
 from handlers.intake import Intake
 from handlers.listeners import listen
+from tests.worlds.clocks import MovableClock
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard
@@ -47,19 +48,6 @@ from tests.worlds.memory.world import DEPLOY
 from tests.worlds.slack.workspace import FullWorkspace
 
 SECRET = "sandbox-signing-secret"
-
-
-class MovableClock:
-    """The real clock, moved forward by hand."""
-
-    def __init__(self) -> None:
-        self.offset = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 @dataclass

@@ -11,13 +11,9 @@ from httpx import codes
 
 from bot.core.evidence import Trouble
 from bot.http.client import Absent, Client, Failed, denied, is_rate_limited, wait_named
+from tests.worlds.clocks import SetClock
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-
-
-class NoonClock:
-    def now(self):
-        return NOW
 
 
 class Server:
@@ -42,7 +38,7 @@ def client_of(*answers, errors=lambda _: {}, **more):
         "https://ci.example.com/api/",
         headers=lambda: {"Authorization": "Basic verysecret"},
         errors=errors,
-        clock=NoonClock(),
+        clock=SetClock(NOW),
         http=httpx.AsyncClient(transport=httpx.MockTransport(server)),
         **more,
     )

@@ -9,14 +9,10 @@ import pytest
 
 from bot.core.evidence import Trouble
 from bot.http.client import Absent, Client, Failed, Portion, offset_of
+from tests.worlds.clocks import SetClock
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 FAR = "https://storage.example.net/logs/1?sig=x"
-
-
-class NoonClock:
-    def now(self):
-        return NOON
 
 
 class Pieces:
@@ -57,7 +53,7 @@ async def streamed(*answers, follows=True):
         "https://api.example.com",
         headers=lambda: {"Authorization": "Bearer verysecret"},
         errors=lambda _: {},
-        clock=NoonClock(),
+        clock=SetClock(NOON),
         http=httpx.AsyncClient(transport=httpx.MockTransport(server)),
     )
     is_whole = await client.stream("/log", "the log", into, Portion(head=10, tail=4), follows=follows)

@@ -10,6 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.forms import values_of
+from tests.worlds.clocks import Hands
 from tests.worlds.slack.blocks import malformed, view_faults
 from tests.worlds.slack.workspace import FullWorkspace
 
@@ -34,14 +35,6 @@ def modal(**more):
     blocks = [field("t", TEXT), field("d", DAY), field("c", CLOCK), field("w", WHY, optional=True)]
     base = {"type": "modal", "callback_id": "form", "title": plain(), "submit": plain(), "blocks": blocks}
     return {**base, **more}
-
-
-class Hands:
-    def __init__(self):
-        self.now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.text import flat
+from tests.worlds.clocks import Hands
 from tests.worlds.slack.workspace import FullWorkspace
 
 BLOCKS = [
@@ -33,14 +34,6 @@ BLOCKS = [
         ],
     },
 ]
-
-
-class Hands:
-    def __init__(self):
-        self.now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
 
 
 class Bot:

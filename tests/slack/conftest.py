@@ -1,19 +1,13 @@
-from datetime import UTC, datetime
-
 import aiohttp
 import pytest
 
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messenger import SlackMessenger
+from tests.worlds.clocks import WallClock
 from tests.worlds.slack.workspace import FullWorkspace
 
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "the checklist"}}
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 @pytest.fixture

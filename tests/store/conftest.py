@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,7 @@ import pytest
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
+from tests.worlds.clocks import WallClock
 
 
 @pytest.fixture

@@ -9,22 +9,15 @@ import pytest
 
 from bot.store.chain import head_key, log_key, once_key
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.clocks import SetClock
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEPT = timedelta(days=30)
 
 
-class SetClock:
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        return self.at
-
-
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(NOW)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ from bot.worker import run_job
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import source_of
+from tests.worlds.clocks import MovableClock
 from tests.worlds.logs import held
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
@@ -68,19 +69,6 @@ def _quiet():
     """A thousand worlds log a lot."""
     with structlog.testing.capture_logs():
         yield
-
-
-class MovableClock:
-    """The real clock, moved forward by hand."""
-
-    def __init__(self) -> None:
-        self.offset = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 @dataclass

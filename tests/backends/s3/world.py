@@ -16,6 +16,7 @@ from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
 from tests.worlds.aws import FullAws
+from tests.worlds.clocks import WallClock
 from tests.worlds.stores import Trusted
 
 KEY = "environments/staging/terraform.tfstate"
@@ -24,14 +25,6 @@ COMBINATIONS = {
     "file": (PlaceKind.FILE,),
     "both": (PlaceKind.FILE, PlaceKind.ITEM),
 }
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 @dataclass
@@ -50,7 +43,7 @@ class S3World:
         """A backend with a client of its own."""
         clients = AwsClients()
         self.opened.append(clients)
-        return S3Backend(self.address, clients, SystemClock(), proofs=Trusted(), timeout=timeout)
+        return S3Backend(self.address, clients, WallClock(), proofs=Trusted(), timeout=timeout)
 
     def lock(self, name: str = "first") -> WrittenLock:
         return WrittenLock(

@@ -22,7 +22,8 @@ from bot.http.client import Limits
 from tests.worlds.ci.azure.runs import project_id
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.azure.shapes import build_json, timeline_json
-from tests.worlds.ci.sources import NoonClock, source_of, value
+from tests.worlds.ci.sources import source_of, value
+from tests.worlds.clocks import SetClock
 
 PROJECT = "infra"
 DEPLOY = Pipeline("azure", (("project", PROJECT), ("definition", "42")))
@@ -382,7 +383,7 @@ async def test_a_missing_right_names_the_scope(source, azure):
 async def test_throttling_says_until_when(make_source, azure, headers, wait, until):
     azure.answer_next(BUILDS, status=429, body="{}", headers=headers, times=9)
 
-    seen = await make_source(clock=NoonClock()).runs(DEPLOY, since=ago(hours=1))
+    seen = await make_source(clock=SetClock()).runs(DEPLOY, since=ago(hours=1))
 
     assert isinstance(seen, Unseen)
     assert (seen.trouble, seen.retry_after) == (Trouble.THROTTLED, wait)
@@ -658,7 +659,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(az
         answers = {part: (await reader.get(path + part)).text for part in ("", "/timeline")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         azure.answer_next(f"builds/{build.id}{part}\\?", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = source_of(AzureDevOps, azure, DEPLOY, clock=NoonClock())
+    source = source_of(AzureDevOps, azure, DEPLOY, clock=SetClock())
 
     seen = await source.run(ref_of(build))
     await source.aclose()

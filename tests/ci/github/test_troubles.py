@@ -17,7 +17,8 @@ from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
 from bot.http.client import Limits
-from tests.worlds.ci.sources import NoonClock, source_of
+from tests.worlds.ci.sources import source_of
+from tests.worlds.clocks import SetClock
 
 SINCE = datetime.now(UTC) - timedelta(hours=6)
 RUNS = "deploy.yml/runs"
@@ -77,7 +78,7 @@ async def test_a_missing_right_is_denied_and_names_the_permission(source, github
 async def test_a_rate_limit_says_until_when(make_source, github, deploy, status, headers, wait, until):
     github.answer_next(RUNS, status=status, body="{}", headers=headers, times=9)
 
-    seen = await make_source(clock=NoonClock()).runs(deploy, since=SINCE)
+    seen = await make_source(clock=SetClock()).runs(deploy, since=SINCE)
 
     assert isinstance(seen, Unseen)
     assert (seen.trouble, seen.retry_after) == (Trouble.THROTTLED, wait)
@@ -273,7 +274,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_run_ended_or_raises(gith
         answers = {part: (await reader.get(path + part)).text for part in ("", "/jobs")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         github.answer_next(f"runs/{run.id}{part}($|\\?)", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = source_of(GitHubActions, github, deploy, clock=NoonClock())
+    source = source_of(GitHubActions, github, deploy, clock=SetClock())
 
     seen = await source.run(RunRef(deploy, str(run.id)))
     await source.aclose()

@@ -19,7 +19,8 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
 from bot.http.client import Limits
 from tests.worlds.ci.gitlab.server import GitLabStandIn
-from tests.worlds.ci.sources import NoonClock, source_of
+from tests.worlds.ci.sources import source_of
+from tests.worlds.clocks import SetClock
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 SLOT = "runner-t3qyxf-project-7120-concurrent-0"
@@ -39,7 +40,7 @@ async def gitlab():
 
 @pytest.fixture
 def make_source(made, gitlab):
-    return partial(made, GitLab, gitlab, MAIN, clock=NoonClock())
+    return partial(made, GitLab, gitlab, MAIN, clock=SetClock())
 
 
 @pytest.fixture
@@ -424,7 +425,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_pipeline_ended_or_raises
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         body = (text[: max(0, len(text) - cut)] + tail) or " "
         gitlab.answer_next(f"pipelines/{pipeline.id}{part}($|\\?)", body=body)
-    source = source_of(GitLab, gitlab, MAIN, clock=NoonClock())
+    source = source_of(GitLab, gitlab, MAIN, clock=SetClock())
 
     seen = await source.run(RunRef(MAIN, str(pipeline.id)))
     await source.aclose()
@@ -497,7 +498,7 @@ async def test_no_odd_values_anywhere_make_a_running_pipeline_ended_or_raise(git
     for (_, shape), document, change in zip(parts, documents, wanted, strict=True):
         body = [mangled(each, change) for each in document] if isinstance(document, list) else mangled(document, change)
         gitlab.answer_next(shape, body=json.dumps(body))
-    source = source_of(GitLab, gitlab, MAIN, clock=NoonClock())
+    source = source_of(GitLab, gitlab, MAIN, clock=SetClock())
 
     seen = [await source.run(RunRef(MAIN, str(pipeline.id))), await source.runs(MAIN, since=ago(hours=1))]
     await source.switch(MAIN, on=False)

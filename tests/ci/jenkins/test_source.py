@@ -18,7 +18,8 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase, Pipeline, RunRef
 from bot.http.client import Limits
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
-from tests.worlds.ci.sources import NoonClock, source_of
+from tests.worlds.ci.sources import source_of
+from tests.worlds.clocks import SetClock
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 AGENT = "jenkins-worker-7f4b8d9c"
@@ -39,7 +40,7 @@ async def jenkins():
 
 @pytest.fixture
 def make_source(made, jenkins):
-    return partial(made, Jenkins, jenkins, DEPLOY, clock=NoonClock())
+    return partial(made, Jenkins, jenkins, DEPLOY, clock=SetClock())
 
 
 @pytest.fixture
@@ -330,7 +331,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(je
         answers = {part: (await reader.get(path + part)).text for part in ("/api/json", "/consoleText")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         jenkins.answer_next(f"/{build.number}{part}", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = source_of(Jenkins, jenkins, DEPLOY, clock=NoonClock())
+    source = source_of(Jenkins, jenkins, DEPLOY, clock=SetClock())
 
     seen = await source.run(RunRef(DEPLOY, str(build.number)))
     await source.aclose()
@@ -388,7 +389,7 @@ async def test_no_odd_values_anywhere_make_a_running_build_ended_or_raise(jenkin
         key = {LIST: "builds", "/queue/api/json": "items"}.get(path)
         body = {key: [mangled(each, change) for each in document[key]]} if key else mangled(document, change)
         jenkins.answer_next(path, body=json.dumps(body))
-    source = source_of(Jenkins, jenkins, DEPLOY, clock=NoonClock())
+    source = source_of(Jenkins, jenkins, DEPLOY, clock=SetClock())
 
     seen = [await source.run(RunRef(DEPLOY, str(build.number))), await source.run(RunRef(DEPLOY, f"queue:{item.id}"))]
     listing = await source.runs(DEPLOY, since=ago(hours=1))

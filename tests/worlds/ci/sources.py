@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from botocore.config import Config
@@ -20,25 +20,13 @@ from bot.core.gate.tie import attribute
 from bot.core.lock import LockInfo
 from bot.core.policy import Holders
 from bot.core.run import Pipeline
+from tests.worlds.clocks import WallClock
 
 T = TypeVar("T")
 
 _OF_ALL = ("name", "clock", "pipelines", "limits")
 SESSION = Session()
 SKEW = timedelta(seconds=120)
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def running(self) -> float:
-        return self.now().timestamp()
-
-
-class NoonClock(WallClock):
-    def now(self) -> datetime:
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
