@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Found, Unseen
 from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent
-from tests.backends.conftest import SystemClock
+from tests.worlds.clocks import WallClock
 from tests.worlds.proxy import Answer
 
 KEY = "environments/staging/terraform.tfstate"
@@ -155,7 +155,7 @@ async def test_no_document_breaks_a_look_or_a_sweep(cloud, body):
     cloud.proxy.fault("dynamodb:BatchGetItem", Answer(200, body, JSON))
 
     seen = await cloud.backend(use_lockfile=False).read_lock()
-    sweep = S3Sweep({"staging": cloud.address}, cloud.clients(), SystemClock(), rng=random.Random(7))
+    sweep = S3Sweep({"staging": cloud.address}, cloud.clients(), WallClock(), rng=random.Random(7))
     swept = await sweep.read_locks(["staging"])
 
     cloud.proxy.lift_all()
