@@ -17,7 +17,9 @@ from bot.core.gate.ending import end_words, how_it_ended, is_over, run_name, sho
 from bot.core.gate.inspection import Inspection, Owner
 from bot.core.lock import (
     OPERATIONS,
+    Abilities,
     DigestMatch,
+    Fence,
     LockInfo,
     StateAbsent,
     StateCheck,
@@ -254,6 +256,18 @@ def owners(found: Sequence[Owner]) -> Iterable[Fact]:
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
     said = "perhaps " if len(found) == 1 else "not known. Perhaps "
     yield Fact("Owner:", (said, *named, f"{more}. Not asked, because we aren't certain."), Icon.UNKNOWN)
+
+
+def fence(can: Abilities) -> Fact:
+    """Whether the store itself stops a writer whose lock is released."""
+    return Fact("fence:", (f"{can.fence}; {_FENCES[can.fence]}",))
+
+
+_FENCES = {
+    Fence.ENFORCED: "the store refuses what a writer writes whose lock is released.",
+    Fence.NONE: "a writer whose lock is released could still write.",
+    Fence.NOT_KNOWN: "a writer whose lock is released may still be able to write.",
+}
 
 
 def stored(check: StateCheck, now: datetime) -> Iterable[Fact]:

@@ -97,6 +97,7 @@ def _status(report: StatusReport) -> Json:
             "active": [run_json(run) for run in inspection.contention.active],
             "loops": [_loop(loop) for loop in inspection.contention.loops],
         },
+        "fence": str(inspection.can.fence),
         "table": _table(inspection),
         "owner_answer": said and {"owner": said.owner_id, "says": str(said.says), "at": stamp(said.at)},
         "verdict": _verdict(report.verdict),

@@ -138,6 +138,7 @@ def details(report: StatusReport) -> Iterable[Fact]:
     if not inspection.seen.is_free:
         yield from waiting_fact(report.waiting)
     if inspection.lock is not None:
+        yield facts.fence(inspection.can)
         yield Fact("", facts.lock_id(inspection.lock))
     if advised := facts.claim_advice(inspection):
         yield Fact("", advised)
