@@ -14,11 +14,10 @@ from typing import Any
 from botocore.parsers import ResponseParserError
 
 _ROOTS = {
-    "GetBucketVersioning": b"VersioningConfiguration",
     "ListObjectsV2": b"ListBucketResult",
     "ListObjectVersions": b"ListVersionsResult",
 }
-"""The element that an answer of S3 consists of (Amazon S3 API reference, each action's response syntax)."""
+"""The element that a listing of S3 consists of (Amazon S3 API reference, each action's response syntax)."""
 
 _ROOT = re.compile(rb"\s*(?:<\?xml[^>]*>)?\s*<(?:\w+:)?(\w+)[\s/>]")
 _PAGE = re.compile(rb"\s*<(?:!doctype\s+)?html[\s>]", re.IGNORECASE)
