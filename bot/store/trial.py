@@ -9,7 +9,8 @@ from datetime import timedelta
 from docket import Docket, Worker
 from redis.exceptions import RedisClusterException, RedisError
 
-from bot.core.record.timeline import Draft, Kind, verify
+from bot.core.record.facts import NoteAdded, draft_of
+from bot.core.record.timeline import verify
 from bot.errors import ChainBroken, JournalAway
 from bot.ports.clock import Clock
 from bot.store.chain import Recorder, head_key, log_key, once_key
@@ -39,7 +40,7 @@ async def _timeline(client: Client, name: str, clock: Clock, rng: random.Random)
     keys = (log_key(name), head_key(name), once_key(name))
     try:
         for number in range(_ENTRIES):
-            draft = Draft(clock.now(), Kind.NOTE_ADDED, _KIND, f"entry {number}", once=f"{number}")
+            draft = draft_of(NoteAdded(), clock.now(), _KIND, f"entry {number}", once=f"{number}")
             async with answering():
                 await recorder.record(name, draft, creates=True)
         if verify([entry async for entry in journal.entries(name)]) != _ENTRIES:
