@@ -24,8 +24,8 @@ class Asker:
     `delivery` names this very delivery, so that a doubled one can be recognised: by all that it says, since two
     different requests must never be taken for one. `response_url` is empty where Slack gave none (mentions); then the
     answer goes to them only, in the channel. `trigger` opens a dialog, within three seconds; `dialog` is the one that
-    they clicked in. `text` is the command that they typed, as a person reads it. `is_again`: a process that ended may
-    have begun with this delivery, or even have done it.
+    they clicked in, and `message` the message whose button it was. `text` is the command that they typed, as a person
+    reads it. `is_again`: a process that ended may have begun with this delivery, or even have done it.
     """
 
     user: str
@@ -37,6 +37,7 @@ class Asker:
     dialog: str = ""
     text: str = ""
     is_again: bool = False
+    message: str = ""
 
 
 async def answer(messenger: Messenger, asker: Asker, what: Report | Message) -> None:
@@ -87,6 +88,7 @@ def asker_of_click(body: Mapping[str, Any]) -> Asker:
         delivery=f"click/{_digest(body)}" if action.get("action_ts") or body.get("trigger_id") else "",
         trigger=str(body.get("trigger_id") or ""),
         dialog=str(view.get("id")) if view.get("type") == "modal" else "",
+        message=str(message.get("ts") or container.get("message_ts") or ""),
     )
 
 

@@ -26,6 +26,7 @@ from bot.usecases.look.status import Question, status, tell_owner
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.request import approval
 from bot.usecases.request.record import KILLS, UNLOCKS, KillRecord, UnlockRecord
+from bot.usecases.shelf import Shelf
 from bot.usecases.unlock import owner_answers, unlock, workflow_step
 from bot.usecases.unlock.rearm import rearm
 from bot.usecases.watch import alerts
@@ -37,9 +38,8 @@ from handlers.typed import values
 
 OnClick: TypeAlias = Callable[[World, ButtonValue, Asker], Awaitable[str]]
 """Carries a click out. Returns the outcome for the metrics, or raises for the boundary."""
-Find: TypeAlias = Callable[[World, str], Awaitable[UnlockRecord | KillRecord | None]]
 
-_REQUESTS: Mapping[str, Find] = {"unlock": UNLOCKS.get, "kill": KILLS.get}
+_REQUESTS: Mapping[str, Shelf[UnlockRecord] | Shelf[KillRecord]] = {"unlock": UNLOCKS, "kill": KILLS}
 
 
 async def run(world: World, action_id: str, said: str, asker: Asker) -> str:
@@ -47,16 +47,21 @@ async def run(world: World, action_id: str, said: str, asker: Asker) -> str:
     click, value = CLICKS.get(action_id), parse_button(said)
     if click is None or value is None:
         raise NotPermitted("tflock no longer knows this button. Nothing was changed.")
-    await _check(world, action_id, value)
+    await _check(world, action_id, value, asker)
     return await click(world, value, asker)
 
 
-async def _check(world: World, action_id: str, value: ButtonValue) -> None:
+async def _check(world: World, action_id: str, value: ButtonValue, asker: Asker) -> None:
     """A button is for the state and the lock of its request, and for no other."""
-    find = _REQUESTS.get(action_id.partition(".")[0])
-    found = None if find is None else await find(world, value.request)
-    if found is not None and (found.request.state, found.request.lock_id) != (value.state, value.lock_id):
+    shelf = _REQUESTS.get(action_id.partition(".")[0])
+    found = None if shelf is None else await shelf.get(world, value.request)
+    if shelf is None or found is None:
+        return
+    if (found.request.state, found.request.lock_id) != (value.state, value.lock_id):
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock.")
+    if not found.request.ts and asker.message:
+        # it was posted, and Redis was away before that was written down: the click itself says which message it is
+        await shelf.update(world, value.request, ts=asker.message)
 
 
 def _by(asker: Asker) -> Mapping[str, str]:

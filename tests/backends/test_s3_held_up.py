@@ -126,7 +126,7 @@ async def all_is_over(backend):
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", PlaceKind)
+@pytest.mark.parametrize("kind", list(DELETES))
 @pytest.mark.parametrize("hold_up", WAYS)
 async def test_a_delete_that_is_held_up_past_its_deadline_is_never_sent(
     cloud, lock, hold_up, kind, monkeypatch, tmp_path

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from bot.core.lock import PlaceKind
 from bot.core.reports.button import ButtonValue
+from bot.errors import NotPermitted
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.request.record import UNLOCKS, RequestPhase
@@ -213,3 +216,23 @@ async def test_a_run_that_does_not_exist_is_told_to_the_asker_alone_and_is_no_ou
     assert "Nothing was changed" in told
     assert "respond" not in told
     assert await channel_says(office) == []
+
+
+async def test_a_click_says_which_message_it_is_about_where_that_was_not_written_down(office):
+    ts = await requested(office, RequestPhase.SHOWN)
+    (name,) = await office.world.records.enlisted(
+        "state-requests", "staging", since=office.clock.now() - timedelta(hours=1), until=office.clock.now(), limit=9
+    )
+    request = name.partition("/")[2]
+    lock = (await UNLOCKS.get(office.world, request)).request.lock_id
+    await UNLOCKS.update(office.world, request, ts="")
+
+    async def declines(lock_id):
+        value = str(ButtonValue("staging", lock_id, request))
+        with suppress(NotPermitted):
+            await clicks.run(office.world, "unlock.decline", value, office.asker(user=QUINN, message=ts))
+        return (await UNLOCKS.get(office.world, request)).request.ts
+
+    assert await declines("another-lock") == ""
+    assert await declines(lock) == ts
+    assert office.store.texts
