@@ -21,6 +21,7 @@ class FullStage(Stage):
     """The demo's stage, and what no demo does on it."""
 
     aws_kind = FullAws
+    _dead_since = datetime.max.replace(tzinfo=UTC)
 
     async def dead_lock(
         self, state: str = "staging", *, conclusion: str = "timed_out", who: str = "runner@fv-az881-525", **run: Any
@@ -30,7 +31,10 @@ class FullStage(Stage):
         `run` is as for `GitHubRuns.start_run`.
         """
         await self.aws.put_state(self.states[state].key)
-        created = datetime.now(UTC) - timedelta(hours=2)
+        # each is older than the one before, whose lock no command of this run can then have had
+        created = self._dead_since = min(
+            datetime.now(UTC) - timedelta(hours=2), self._dead_since - timedelta(seconds=5)
+        )
         lock = await self.take_lock(state, who=who, created=created)
         record = self.runs.start_run(
             REPO, DEPLOY, **{"at": created - timedelta(minutes=3), "actor": "elliott-ci", "title": "Deploy", **run}
