@@ -96,6 +96,7 @@ def _limits() -> dict[str, Any]:
     return {
         "decode_responses": True,
         "encoding_errors": "replace",  # a broken byte in Redis is found by the chain's hash, not by the decoder
+        "max_connections": 1_000,  # at the library's 100 a burst would be refused, not served
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.25), retries=2),

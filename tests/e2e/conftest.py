@@ -4,7 +4,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -135,7 +135,7 @@ class Scene:
 
     async def running(self):
         """A lock taken an hour ago, and its run, which goes on; once it is over its log shows that it holds it."""
-        created = datetime.now(UTC) - timedelta(hours=1)
+        created = self.stage.oldest(timedelta(hours=1))
         await self.stage.aws.put_state(self.stage.states["staging"].key)
         lock = await self.stage.take_lock(created=created)
         began = created - timedelta(minutes=1)

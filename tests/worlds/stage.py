@@ -21,7 +21,12 @@ class FullStage(Stage):
     """The demo's stage, and what no demo does on it."""
 
     aws_kind = FullAws
-    _dead_since = datetime.max.replace(tzinfo=UTC)
+    _oldest = datetime.max.replace(tzinfo=UTC)
+
+    def oldest(self, ago: timedelta) -> datetime:
+        """So long ago, and longer than any before: no command of a run can have had the lock of an earlier test."""
+        self._oldest = min(datetime.now(UTC) - ago, self._oldest - timedelta(seconds=5))
+        return self._oldest
 
     async def dead_lock(
         self, state: str = "staging", *, conclusion: str = "timed_out", who: str = "runner@fv-az881-525", **run: Any
@@ -31,10 +36,7 @@ class FullStage(Stage):
         `run` is as for `GitHubRuns.start_run`.
         """
         await self.aws.put_state(self.states[state].key)
-        # each is older than the one before, whose lock no command of this run can then have had
-        created = self._dead_since = min(
-            datetime.now(UTC) - timedelta(hours=2), self._dead_since - timedelta(seconds=5)
-        )
+        created = self.oldest(timedelta(hours=2))
         lock = await self.take_lock(state, who=who, created=created)
         record = self.runs.start_run(
             REPO, DEPLOY, **{"at": created - timedelta(minutes=3), "actor": "elliott-ci", "title": "Deploy", **run}

@@ -160,8 +160,7 @@ async def _fitting(world: World, state: str, lock: LockInfo, skew: timedelta) ->
     )
     sealed = sealed_id(lock.host)
     ids = tuple(dict.fromkeys((*((sealed,) if sealed else ()), *by_host)))
-    found = await asyncio.gather(*(CLAIMS.get(world, claim_id) for claim_id in ids))
-    claims = [record.named(claim_id) for claim_id, record in zip(ids, found, strict=True) if record is not None]
+    claims = [record.named(claim_id) for claim_id, record in (await CLAIMS.get_all(world, ids)).items()]
     fitting = [one for one in claims if one.state == state and may_have_taken(one, lock, skew)]
     return tuple(await _without_shared(world, fitting))
 
@@ -176,8 +175,8 @@ async def _without_shared(world: World, claims: Sequence[Claim]) -> Sequence[Cla
         ids = await world.records.enlisted(
             "claims-by-host", _by_host("", host), since=shifted(now, -KEPT), until=now, limit=_MOST_LISTED
         )
-        there = await asyncio.gather(*(CLAIMS.get(world, claim_id) for claim_id in ids))
-        shared[host] = len({(one.run_url, one.attempt) for one in there if one is not None}) > 1
+        there = (await CLAIMS.get_all(world, ids)).values()
+        shared[host] = len({(one.run_url, one.attempt) for one in there}) > 1
     return [replace(one, private_host=one.private_host and not shared[one.host.casefold()]) for one in claims]
 
 
