@@ -45,7 +45,7 @@ class Shelf(Generic[T]):
 
     async def get_all(self, world: World, keys: Sequence[str]) -> dict[str, T]:
         """Those that are there, by key."""
-        records = await world.records.get_all(self.kind, keys)
+        records = await world.records.get_all(self.kind, keys) if keys else {}
         return {key: read(self.of, self.earlier(record), RECORDS) for key, record in records.items()}
 
     async def update(
