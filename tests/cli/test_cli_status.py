@@ -133,7 +133,7 @@ async def test_all_states_are_listed_without_a_name(around, terminal, described)
 
 async def test_a_lock_that_cannot_be_read_exits_1_and_says_why(around, terminal):
     lock = await around.hold()
-    for name in ("dynamodb:GetItem", "s3:GetObject"):
+    for name in ("dynamodb:GetItem", "dynamodb:BatchGetItem", "s3:GetObject"):
         around.proxy.fault(name, Deny())
 
     one, everything = await terminal.run("status", "staging"), await terminal.run("status", "--json")

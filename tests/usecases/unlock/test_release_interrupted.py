@@ -281,7 +281,7 @@ FILE, ITEM = PlaceKind.FILE, PlaceKind.ITEM
         # nobody knows whether the lockfile is gone: only that the item is left
         (
             {f"delete {FILE}": Unreachable, f"delete {ITEM}": Throttle, f"read {FILE}": Unreachable},
-            UnlockStage.STILL_THROTTLED,
+            UnlockStage.NOT_KNOWN,
             (ITEM,),
             {FILE: ReleaseResult.NOT_KNOWN},
         ),
