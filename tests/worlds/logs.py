@@ -9,8 +9,8 @@ from bot.sandbox.github.runs import RunRecord, log_of
 from bot.sandbox.machine.aws import WrittenLock
 
 _AT_WORK = (
-    (1, "terraform_data.deployment: Creating..."),
-    (11, "terraform_data.deployment: Still creating... [10s elapsed]"),
+    (4, "terraform_data.deployment: Creating..."),
+    (14, "terraform_data.deployment: Still creating... [10s elapsed]"),
 )
 
 

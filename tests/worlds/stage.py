@@ -25,7 +25,7 @@ class FullStage(Stage):
 
     def oldest(self, ago: timedelta) -> datetime:
         """So long ago, and longer than any before: no command of a run can have had the lock of an earlier test."""
-        self._oldest = min(datetime.now(UTC) - ago, self._oldest - timedelta(seconds=5))
+        self._oldest = min(datetime.now(UTC) - ago, self._oldest - timedelta(seconds=10))
         return self._oldest
 
     async def dead_lock(

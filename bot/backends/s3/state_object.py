@@ -43,8 +43,8 @@ class StateObject:
         with translated(self.reads, self.target):
             answer = self.client().get_object(Bucket=self.bucket, Key=self.key, **version)
             now = clock.now()
-            written = _on_our_clock(answer, now)
             with closing(answer["Body"]) as body:
+                written = _on_our_clock(answer, now)
                 text = read_state_text(self._until(give_up, body.iter_chunks(CHUNK)))
         return StateSeen(
             size=text.size,

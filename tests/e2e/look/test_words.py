@@ -193,7 +193,7 @@ async def test_status_can_be_shared_with_the_channel(scene):
 
 
 async def test_hostile_texts_ping_nobody_and_break_nothing(scene):
-    created = datetime.now(UTC) - timedelta(hours=2)
+    created = scene.stage.oldest(timedelta(hours=2))
     await scene.stage.aws.put_state(scene.stage.states["staging"].key)
     lock = await scene.stage.take_lock(
         who="runner@fv-<!channel> `x` <https://evil.example.com|y>", operation=HOSTILE, created=created

@@ -70,7 +70,7 @@ async def held(scene, name: str, system):
     Each lock is older than the last one of its state: no command could have had both.
     """
     await scene.stage.aws.put_state(scene.stage.states[name].key)
-    created = _OLDEST[name] = min(ago(15), _OLDEST.get(name, ago(15)) - timedelta(seconds=5))
+    created = _OLDEST[name] = min(ago(15), _OLDEST.get(name, ago(15)) - timedelta(seconds=10))
     run = system.start(at=created - timedelta(minutes=3))
     lock = await scene.stage.take_lock(name, who=system.who, created=created)
     system.holds(run, lock)
