@@ -18,6 +18,7 @@ import stamina
 
 from bot.backends.contents import ContentsReader
 from bot.backends.proof import Proofs
+from bot.backends.settle import settled
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import (
     Abilities,
@@ -199,7 +200,7 @@ class RemoteBackend:
         except Failed as failed:
             return await self._not_deleted(place, failed, leave)
         except (Absent, Unmet):
-            return _settled(place, None, await self._now())
+            return settled(place, "the store released nothing", _told(await self._now()), is_open=False)
         return PlaceRelease(place, ReleaseResult.RELEASED)
 
     async def versioning(self) -> Observation[bool]:
@@ -274,7 +275,7 @@ class RemoteBackend:
                 return PlaceRelease(place, ReleaseResult.DENIED, failed.words)
         if not leave.has_left:
             return PlaceRelease(place, ReleaseResult.NOT_SENT, f"{failed.words}, so nothing was sent")
-        return _settled(place, failed, await self._now())
+        return settled(place, failed.words, _told(await self._now()), is_open=True)
 
     async def _now(self) -> LockPlace | Unseen | NotFound | None:
         found = await self._observed(self._store.read)
@@ -400,6 +401,17 @@ def seen_of(kind: PlaceKind, now: LockPlace | Unseen | NotFound | None, at: date
             return LockSeen(held=(), free=(), unseen=((kind, why),), at=at)
 
 
+def _told(now: LockPlace | Unseen | NotFound | None) -> LockPlace | str | None:
+    """The lock that is there, or why that is not known."""
+    match now:
+        case Unseen():
+            return now.detail
+        case NotFound():
+            return f"there is no {now.what}"
+        case _:
+            return now
+
+
 def _worth_another_try(error: Exception) -> bool:
     return isinstance(error, Failed) and error.trouble in _PASSING
 
@@ -419,23 +431,3 @@ def _at_once() -> None:
 
 def _trouble(step: object) -> Trouble | None:
     return step.trouble if isinstance(step, Failed) else None
-
-
-def _settled(place: LockPlace, failed: Failed | None, now: LockPlace | Unseen | NotFound | None) -> PlaceRelease:
-    """What a release without a success came to, by what is there now. `failed` None: the store did nothing."""
-    said = "the store released nothing" if failed is None else failed.words
-    if isinstance(now, Unseen | NotFound):
-        then = now.detail if isinstance(now, Unseen) else f"there is no {now.what}"
-        return PlaceRelease(place, ReleaseResult.NOT_KNOWN, f"{said}; then {then}")
-    if now is None and failed is not None:
-        return PlaceRelease(place, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
-    if now is None:
-        return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
-    if now.fence == place.fence:
-        # what was sent and not answered may still be carried out: that the lock is there now settles nothing
-        result = ReleaseResult.THROTTLED if failed is None else ReleaseResult.NOT_KNOWN
-        return PlaceRelease(place, result, f"{said}; the lock is still there")
-    if now.info is None:
-        return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, "another lock is there now; its text cannot be read")
-    holder = f"held by {now.info.who or 'someone unnamed'} now (lock {now.info.id})"
-    return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, holder)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import ijson
 from ijson.utils import sendable_list
+
+from bot.core.lock import StateSeen
 
 CHUNK = 64 * 1024
 
@@ -30,6 +33,13 @@ class StateText:
     lineage: str | None
     terraform_version: str | None
     fault: str | None
+
+    def seen(self, last_written: datetime, version_id: str | None) -> StateSeen:
+        """As the state object's content, with what its store says of it."""
+        return StateSeen(
+            size=self.size, last_written=last_written, md5=self.md5, serial=self.serial, lineage=self.lineage,
+            terraform_version=self.terraform_version, fault=self.fault, version_id=version_id,
+        )  # fmt: skip
 
 
 def read_state_text(chunks: Iterable[bytes]) -> StateText:

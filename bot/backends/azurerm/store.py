@@ -220,17 +220,8 @@ class AzureStore:
         reader, client = StateReader(), self.container.client
         written = _http_date(found.headers.get("last-modified", ""), self.target)
         await self.pour(None, reader, etag=found.headers.get("etag", ""))
-        seen = reader.finish()
-        return StateSeen(
-            size=seen.size,
-            last_written=written if client.offset is None else written - client.offset.ahead,
-            md5=seen.md5,
-            serial=seen.serial,
-            lineage=seen.lineage,
-            terraform_version=seen.terraform_version,
-            fault=seen.fault,
-            version_id=found.headers.get("x-ms-version-id"),
-        )
+        written_on_ours = written if client.offset is None else written - client.offset.ahead
+        return reader.finish().seen(written_on_ours, found.headers.get("x-ms-version-id"))
 
     async def _versions(self) -> list[Version]:
         """Newest first; without versions in the account, only the blob, under no id."""

@@ -205,17 +205,8 @@ class GcsStore:
         """Streams exactly the generation that was described."""
         reader, updated, client = StateReader(), _updated(found, self.state_target), self.bucket.client
         await self.pour(_generation(found), reader)
-        seen = reader.finish()
-        return StateSeen(
-            size=seen.size,
-            last_written=updated if client.offset is None else updated - client.offset.ahead,
-            md5=seen.md5,
-            serial=seen.serial,
-            lineage=seen.lineage,
-            terraform_version=seen.terraform_version,
-            fault=seen.fault,
-            version_id=_generation(found),
-        )
+        written_on_ours = updated if client.offset is None else updated - client.offset.ahead
+        return reader.finish().seen(written_on_ours, _generation(found))
 
     async def _versions(self) -> list[Json]:
         """The state's versions, newest first."""

@@ -23,6 +23,7 @@ from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, rea
 from bot.backends.s3.probe import keeps_versions, probe_file, probe_item
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LOOK_WITHIN, LockTable
+from bot.backends.settle import settled
 from bot.core.evidence import Found, NotFound, Observation, Trouble
 from bot.core.lock import (
     Abilities,
@@ -220,7 +221,8 @@ class S3Backend:
                 return PlaceRelease(place, ReleaseResult.THROTTLED, error.detail, error.retry_after)
             case Trouble.DENIED:
                 return PlaceRelease(place, ReleaseResult.DENIED, error.detail)
-        return _settled(place, error, store.shown_by(error) or await self._now_in(store))
+        now = store.shown_by(error) or await self._now_in(store)
+        return settled(place, error.detail, now.detail if isinstance(now, AwsError) else now, is_open=error.is_open)
 
     async def _now_in(self, store: FilePlace | ItemPlace) -> LockPlace | AwsError | None:
         try:
@@ -318,24 +320,3 @@ def _compared(digest: DigestSeen, state: Observation[StateSeen | StateAbsent]) -
             return replace(digest, match=DigestMatch.DIFFERS, detail="the state that it was written for is gone")
         case _:
             return replace(digest, detail="the state could not be read, so there is nothing to compare it with")
-
-
-def _settled(place: LockPlace, error: AwsError, now: LockPlace | AwsError | None) -> PlaceRelease:
-    """What a delete without a success came to, by what is there now."""
-    if isinstance(now, AwsError):
-        return PlaceRelease(place, ReleaseResult.NOT_KNOWN, f"{error.detail}; then {now.detail}")
-    if now is None and error.is_open:
-        return PlaceRelease(place, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
-    if now is None:
-        return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
-    if now.fence != place.fence:
-        return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, _holder(now))
-    # what was sent and not answered may still be carried out: that the lock is there now settles nothing
-    result = ReleaseResult.NOT_KNOWN if error.is_open else ReleaseResult.THROTTLED
-    return PlaceRelease(place, result, f"{error.detail}; the lock is still there")
-
-
-def _holder(place: LockPlace) -> str:
-    if place.info is None:
-        return "another lock is there now; its text cannot be read"
-    return f"held by {place.info.who or 'someone unnamed'} now (lock {place.info.id})"

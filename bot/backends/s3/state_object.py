@@ -46,16 +46,7 @@ class StateObject:
             with closing(answer["Body"]) as body:
                 written = _on_our_clock(answer, now)
                 text = read_state_text(self._until(give_up, body.iter_chunks(CHUNK)))
-        return StateSeen(
-            size=text.size,
-            last_written=written,
-            md5=text.md5,
-            serial=text.serial,
-            lineage=text.lineage,
-            terraform_version=text.terraform_version,
-            fault=text.fault,
-            version_id=answer.get("VersionId"),
-        )
+        return text.seen(written, answer.get("VersionId"))
 
     def with_last_good(self, give_up: Event, clock: Clock, seen: StateSeen) -> StateSeen:
         """The same, with the newest older version that is valid."""
