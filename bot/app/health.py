@@ -147,7 +147,7 @@ class Health:
         while True:
             try:
                 await self.look()
-            except Exception:
+            except Exception:  # whatever breaks in one look, the next one still has to come
                 log.exception("health.not_seen")
             await asyncio.sleep(LOOK_EVERY)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import ijson
-from ijson.utils import sendable_list
 
+from bot.backends.state_text import Parser
 from bot.core.recovery.contents import Contents, Instance, address_of
 
 MOST = 200_000
@@ -63,9 +63,8 @@ class ContentsReader:
 
 class _Reader:
     def __init__(self) -> None:
-        self._events: Any = sendable_list()
-        self._parser = ijson.parse_coro(self._events)
-        self._is_broken = self._is_cut = False
+        self._parser = Parser(ijson.parse_coro)
+        self._is_cut = False
         self._state: dict[str, object] = {}
         self._resource: dict[str, object] = {}
         self._instance: dict[str, object] = {}
@@ -74,15 +73,13 @@ class _Reader:
         self._instances: list[Instance] = []
 
     def feed(self, chunk: bytes) -> None:
-        if chunk and not self._is_broken:  # to the parser no bytes mean the end
-            self._drive(self._parser.send, chunk)
+        self._take_in(self._parser.feed(chunk))
 
     def close(self, size: int, md5: str) -> Contents:
-        if not self._is_broken:
-            self._drive(self._parser.close)
-        state = self._state
+        self._take_in(self._parser.finish())
+        state, is_broken = self._state, self._parser.is_broken
         serial, lineage, version = state.get("serial"), state.get("lineage"), state.get("terraform_version")
-        is_encrypted = "encrypted_data" in state and "encryption_version" in state
+        is_encrypted = not is_broken and "encrypted_data" in state and "encryption_version" in state
         return Contents(
             size=size,
             md5=md5,
@@ -90,8 +87,8 @@ class _Reader:
             lineage=lineage if isinstance(lineage, str) and lineage else None,
             terraform_version=version if isinstance(version, str) else None,
             instances=tuple(self._instances),
-            fault=None if is_encrypted and not self._is_broken else self._fault(size),
-            is_encrypted=is_encrypted and not self._is_broken,
+            fault=None if is_encrypted else self._fault(size),
+            is_encrypted=is_encrypted,
             is_cut=self._is_cut,
         )
 
@@ -99,23 +96,14 @@ class _Reader:
         """Why this is no whole state. Never quotes it: a state holds secrets."""
         if size == 0:
             return "it is empty"
-        if self._is_broken:
+        if self._parser.is_broken:
             return "it is not valid JSON"
         missing = [name for name in ("version", "serial", "lineage") if name not in self._state]
         return f"it has no {' and no '.join(missing)}" if missing else None
 
-    def _drive(self, step: Any, *args: bytes) -> None:
-        try:
-            step(*args)
-        except ijson.JSONError:
-            self._is_broken = True
-        except (ValueError, ArithmeticError, SystemError):
-            # a number that Python does not convert; ijson then leaves events with null pointers, not to be looked at
-            self._is_broken = True
-            self._events.clear()
-        for prefix, event, value in self._events:
+    def _take_in(self, events: Iterable[tuple[str, str, Any]]) -> None:
+        for prefix, event, value in events:
             self._follow(prefix, event, value)
-        self._events.clear()
 
     def _follow(self, prefix: str, event: str, value: Any) -> None:
         if not prefix.startswith(_RESOURCE):

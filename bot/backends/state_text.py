@@ -6,7 +6,7 @@ Format: Terraform's `internal/states/statefile` (top-level `version`, `terraform
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,29 +81,56 @@ class StateReader:
         )
 
 
+class Parser:
+    """Drives one of ijson's parsers: pieces of a text in, events out. Never raises for what the text contains."""
+
+    def __init__(self, parser: Callable[[Any], Any]) -> None:
+        self.is_broken = False
+        self._events: Any = sendable_list()
+        self._parser = parser(self._events)
+
+    def feed(self, chunk: bytes) -> list[Any]:
+        """The events that this piece brought."""
+        return self._driven(self._parser.send, chunk) if chunk else []  # to the parser no bytes mean the end
+
+    def finish(self) -> list[Any]:
+        return self._driven(self._parser.close)
+
+    def _driven(self, step: Callable[..., Any], *args: bytes) -> list[Any]:
+        if self.is_broken:
+            return []
+        try:
+            step(*args)
+        except ijson.JSONError:
+            self.is_broken = True
+        except (ValueError, ArithmeticError, SystemError):
+            # a number that Python does not convert; ijson then leaves events with null pointers, not to be looked at
+            self.is_broken = True
+            self._events.clear()
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+
 class _Outline:
     """Follows a JSON document as it comes in and keeps only the wanted top-level values."""
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
-        self._events: Any = sendable_list()
-        self._parser = ijson.basic_parse_coro(self._events)
+        self._parser = Parser(ijson.basic_parse_coro)
         self._depth = 0
         self._key: str | None = None
-        self._broken = False
         self._is_object: bool | None = None
 
     def feed(self, chunk: bytes) -> None:
-        if chunk and not self._broken:  # to the parser no bytes mean the end
-            self._drive(self._parser.send, chunk)
+        self._take_in(self._parser.feed(chunk))
 
     def finish(self) -> None:
-        if not self._broken:
-            self._drive(self._parser.close)
+        self._take_in(self._parser.finish())
 
     def fault(self) -> str | None:
         """Why this is not a valid state. Never quotes it: a state holds secrets."""
-        if self._broken:
+        if self._parser.is_broken:
             return "it is not valid JSON"
         if not self._is_object:
             return "it is JSON, but not an object"
@@ -118,20 +145,8 @@ class _Outline:
         ]
         return f"it has no {' and no '.join(missing)}" if missing else None
 
-    def _drive(self, step: Any, *args: bytes) -> None:
-        try:
-            step(*args)
-        except ijson.JSONError:
-            self._broken = True
-        except (ValueError, ArithmeticError, SystemError):
-            # a number that Python does not convert; ijson then leaves events with null pointers, not to be looked at
-            self._broken = True
-            self._events.clear()
-        self._take_in()
-        self._events.clear()
-
-    def _take_in(self) -> None:
-        for event, value in self._events:
+    def _take_in(self, events: Iterable[tuple[str, Any]]) -> None:
+        for event, value in events:
             if self.found.keys() >= _WANTED:
                 return  # what is left only has to parse
             self._follow(event, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeAlias
 
@@ -32,19 +33,19 @@ class BackendSection(Section):
         yield from ()
 
     @classmethod
+    @abstractmethod
     def identity(cls, given: Mapping[str, Any]) -> tuple[str, ...] | None:
         """What no two states have in common; None where the values do not say."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def identity_words(cls) -> str:
         """The keys that `identity` is made of, as a sentence says them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def lock_path(self) -> str:
         """The `Path` that this state's locks carry, by which a pasted error is known."""
-        raise NotImplementedError
 
     def with_defaults(self, aws: Mapping[str, Any]) -> Self:  # noqa: ARG002 - only who is reached as AWS is
         """The same with the defaults of the `aws` section filled in."""

@@ -78,14 +78,13 @@ class Changes:
     """What one Terraform command changed, in the order of its log, and what it met.
 
     `before` are the objects that it found in the state and refreshed: the id by address. `scripts` are the addresses
-    whose provisioners ran. `is_over`: it said that it was done. `left_state`: it said that it could not save its state.
+    whose provisioners ran. `left_state`: it said that it could not save its state.
     `is_cut`: something of it was not read, or not followed.
     """
 
     changes: tuple[Change, ...] = ()
     before: dict[str, str] = field(default_factory=dict, repr=False)
     scripts: tuple[str, ...] = ()
-    is_over: bool = False
     left_state: bool = False
     is_cut: bool = False
 
@@ -100,16 +99,11 @@ class ChangeReader:
     """Takes the lines of one Terraform command, in order. `close` says what they came to."""
 
     def __init__(self) -> None:
-        self.is_over = False
         self._under_way: dict[tuple[str, str], Change] = {}
         self._ended: list[Change] = []
         self._before: dict[str, str] = {}
         self._scripts: dict[str, None] = {}
         self._left_state = self._is_cut = False
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self._under_way or self._ended or self._scripts)
 
     def gap(self) -> None:
         self._is_cut = True
@@ -132,7 +126,7 @@ class ChangeReader:
 
     def close(self) -> Changes:
         changes = (*self._ended, *self._under_way.values())
-        return Changes(changes, self._before, tuple(self._scripts), self.is_over, self._left_state, self._is_cut)
+        return Changes(changes, self._before, tuple(self._scripts), self._left_state, self._is_cut)
 
     def _human_line(self, said: str, at: datetime | None) -> None:
         found = _BEGINS_OR_ENDS.match(said)

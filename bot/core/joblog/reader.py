@@ -198,8 +198,6 @@ class LogReader:
 
     def _terraform(self, line: Line, at: datetime | None) -> None:
         is_work = line.sign in AT_WORK
-        if line.sign is Sign.DONE and self._changes and self._changes[-1][0] is self._command:
-            self._changes[-1][2].is_over = True
         if self._script.is_quiet:
             self._has_worked |= is_work  # any program may have printed it: nothing may be concluded from its absence
             return

@@ -48,7 +48,6 @@ _WANTED = re.compile(
 )
 REFUSED, NOT_RELEASED = "Error acquiring the state lock", "Error releasing the state lock"
 LOCK_ID = re.compile(r"\s*ID:\s+(?P<id>[^\s*]{1,256})\s*$")
-LOCK_PATH = re.compile(r"\s*Path:\s+(?P<path>[^\s*]{1,1024})\s*$")
 
 _OWN_END = re.compile(
     r"Error: (?!execution halted|Error acquiring the state lock|operation cancell?ed|context cancell?ed)"

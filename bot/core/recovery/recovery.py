@@ -31,8 +31,8 @@ class Recovery:
     """What one run did, against the newest state.
 
     `difference` is None where the two could not be compared: `why_not` says why. `gaps` are sentences on what the
-    answer may lack. `versions` are newest first; `no_versions` says why there are none. `is_done`: the run's Terraform
-    said that it was done. `left_state`: it said that it could not save its state. `is_locked`: the state is locked now.
+    answer may lack. `versions` are newest first; `no_versions` says why there are none. `left_state`: the run said
+    that it could not save its state. `is_locked`: the state is locked now.
     """
 
     state: StateName
@@ -48,7 +48,6 @@ class Recovery:
     versions: tuple[VersionSeen, ...]
     no_versions: str
     digest: DigestSeen
-    is_done: bool = False
     left_state: bool = False
     table: str = ""
 
@@ -57,12 +56,6 @@ class Recovery:
         """The `import` blocks of what was made and not recorded, for one file."""
         made = () if self.difference is None else self.difference.made
         return "\n\n".join(one.block for one in made if one.block)
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing is left to do for what was compared."""
-        difference = self.difference
-        return difference is not None and not (difference.made or difference.unsure or difference.destroyed)
 
 
 def next_steps(recovery: Recovery) -> tuple[Phrase, ...]:

@@ -97,7 +97,6 @@ async def recover(world: World, name: str, asked: Asked | None = None) -> Recove
         versions=beside(seen, by_run=told.wrote),
         no_versions="" if isinstance(listed, Found) else trouble_words(listed),
         digest=inspection.check.digest,
-        is_done=told.changes is not None and told.changes.is_over,
         left_state=told.changes is not None and told.changes.left_state,
         table=state.table,
     )
