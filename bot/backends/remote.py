@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import posixpath
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, Self, TypeVar
+from functools import partial
+from typing import Generic, Protocol, Self, TypeVar
 
+import httpx
 import stamina
 
 from bot.backends.contents import ContentsReader
@@ -299,71 +302,88 @@ class RemoteBackend:
             return error
 
 
-class Listing(Protocol):
-    """The locks of several states that one listing of the store shows."""
+S = TypeVar("S", bound=RemoteStore)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(Generic[S]):
+    """The states of one folder, whose locks one listing of the store shows. `prefix` ends in a slash, or is empty."""
+
+    prefix: str
+    stores: Mapping[str, S]
 
     @property
-    def store(self) -> RemoteStore:
-        """Any of them, for its words."""
-        ...
-
-    async def held(self) -> Mapping[str, RemoteStore]:
-        """By the names of those states that the listing shows a lock of: where that lock is."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]: ...
+    def any(self) -> S:
+        """For its words, and the way to it."""
+        return next(iter(self.stores.values()))
 
 
-class ListingSweep:
-    """`bot.ports.locks.LockSweep` by listings: what a listing does not show is free, what it shows is read."""
+class ListingSweep(Generic[S]):
+    """`bot.ports.locks.LockSweep` by listings: what a listing does not show is free, what it shows is read.
+
+    `path_of` is where a state is in its container; `way_to` tells that container and the way to it from all others, by
+    the state's name. `held` lists a folder: the states that it shows a lock of, and where that lock is.
+    """
 
     def __init__(
         self,
-        listings: Callable[[Sequence[str]], Sequence[Listing]],
+        stores: Mapping[str, S],
         clock: Clock,
         *,
+        path_of: Callable[[S], str],
+        way_to: Callable[[str], Hashable],
+        held: Callable[[Folder[S]], Awaitable[Mapping[str, S]]],
         at_once: int = 8,
         call_timeout: float = 8.0,
         timeout: float = 30.0,
     ) -> None:
-        self._listings = listings
+        self._stores = stores
         self._clock = clock
+        self._path_of = path_of
+        self._way_to = way_to
+        self._held = held
         self._slots = asyncio.Semaphore(at_once)
         self._call_timeout = call_timeout
         self._timeout = timeout
 
+    def _folders(self, names: Sequence[str]) -> list[Folder[S]]:
+        groups = dict[tuple[Hashable, str], dict[str, S]]()
+        for name in names:
+            folder = posixpath.dirname(self._path_of(self._stores[name]))
+            groups.setdefault((self._way_to(name), folder), {})[name] = self._stores[name]
+        return [Folder(f"{folder}/" if folder else "", stores) for (_, folder), stores in groups.items()]
+
     async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
         at = self._clock.now()
-        listings = self._listings(names)
+        folders = self._folders(names)
         seen = dict[str, LockSeen]()
-        working = asyncio.gather(*(self._read(listing, seen, at) for listing in listings))
+        working = asyncio.gather(*(self._read(folder, seen, at) for folder in folders))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout):
                 await working
-        for listing in listings:
-            late = Unseen(listing.store.service, Trouble.TIMED_OUT, "the locks could not all be read in time", at)
-            for name in listing.names:
-                seen.setdefault(name, seen_of(listing.store.kind, late, at))
+        for folder in folders:
+            late = Unseen(folder.any.service, Trouble.TIMED_OUT, "the locks could not all be read in time", at)
+            for name in folder.stores:
+                seen.setdefault(name, seen_of(folder.any.kind, late, at))
         return seen
 
-    async def _read(self, listing: Listing, seen: dict[str, LockSeen], at: datetime) -> None:
+    async def _read(self, folder: Folder[S], seen: dict[str, LockSeen], at: datetime) -> None:
         """Fills `seen` as it goes, so that what was read counts even if the time is up for the rest."""
-        held = await self._observed(listing.held, listing.store, at)
+        held = await self._observed(partial(self._held, folder), folder.any, at)
         if not isinstance(held, Found):
-            seen.update({name: seen_of(listing.store.kind, held, at) for name in listing.names})
+            seen.update({name: seen_of(folder.any.kind, held, at) for name in folder.stores})
             return
-        free = [name for name in listing.names if name not in held.value]
-        seen.update({name: seen_of(listing.store.kind, None, at) for name in free})
+        free = [name for name in folder.stores if name not in held.value]
+        seen.update({name: seen_of(folder.any.kind, None, at) for name in free})
 
-        async def read(name: str, store: RemoteStore) -> None:
+        async def read(name: str, store: S) -> None:
             async with self._slots:
                 found = await self._observed(store.read, store, at)
             seen[name] = seen_of(store.kind, found.value if isinstance(found, Found) else found, at)
 
         await asyncio.gather(*(read(name, store) for name, store in held.value.items()))
 
-    async def _observed(self, question: Callable[[], Awaitable[T]], store: RemoteStore, at: datetime) -> Observation[T]:
+    async def _observed(self, question: Callable[[], Awaitable[T]], store: S, at: datetime) -> Observation[T]:
         return await observed(question, store.service, store.reads, at, within=self._call_timeout)
 
 
@@ -380,6 +400,13 @@ async def observed(
         return Unseen(service, failed.trouble, failed.words, at, failed.retry_after)
     except TimeoutError:
         return Unseen(service, Trouble.TIMED_OUT, f"{service} did not answer {right} in time", at)
+
+
+def there(response: httpx.Response, about: str) -> httpx.Response:
+    """An answer that passed; raises Absent for one that says that there is nothing."""
+    if not response.is_success:
+        raise Absent(about)
+    return response
 
 
 def parsed(text: str) -> tuple[LockInfo | None, str | None]:

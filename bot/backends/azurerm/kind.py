@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from pydantic import SecretStr
 
@@ -14,7 +12,7 @@ from bot.backends.azurerm.store import DELETE, READ, SERVICE, AzureStore, Contai
 from bot.backends.credentials import Credentials
 from bot.backends.frame import Means, Store
 from bot.backends.proof import Proofs
-from bot.backends.remote import ListingSweep, RemoteBackend
+from bot.backends.remote import Folder, ListingSweep, RemoteBackend
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Client, Limits
 
@@ -47,17 +45,15 @@ class AzureKind:
         )
         return Store(backend=backend)
 
-    def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep:
+    def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep[AzureStore]:
         stores = {name: AzureStore(_container(section, means), section.blob) for name, section in sections.items()}
-
-        def listings(names: Sequence[str]) -> Sequence[_Listing]:
-            groups = dict[tuple[object, str], dict[str, AzureStore]]()
-            for name in names:
-                group = (_way(sections[name]), posixpath.dirname(stores[name].blob))
-                groups.setdefault(group, {})[name] = stores[name]
-            return [_Listing(folder, stores) for (_, folder), stores in groups.items()]
-
-        return ListingSweep(listings, means.clock)
+        return ListingSweep(
+            stores,
+            means.clock,
+            path_of=lambda store: store.blob,
+            way_to=lambda name: _way(sections[name]),
+            held=_held,
+        )
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""
@@ -66,27 +62,12 @@ class AzureKind:
 KIND = AzureKind()
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """The leases in one folder of a container. Implements `bot.backends.remote.Listing`."""
-
-    folder: str
-    stores: Mapping[str, AzureStore]
-
-    @property
-    def names(self) -> Sequence[str]:
-        return tuple(self.stores)
-
-    @property
-    def store(self) -> AzureStore:
-        return next(iter(self.stores.values()))
-
-    async def held(self) -> Mapping[str, AzureStore]:
-        container = self.store.container
-        prefix = f"{self.folder}/" if self.folder else ""
-        found = await container.listed(f"{container.name}/{prefix}", prefix, "metadata")
-        leased = {entry.findtext("Name", "") for entry in found if is_leased(entry)}
-        return {name: store for name, store in self.stores.items() if store.blob in leased}
+async def _held(folder: Folder[AzureStore]) -> Mapping[str, AzureStore]:
+    """The leases in one folder of a container."""
+    container = folder.any.container
+    found = await container.listed(f"{container.name}/{folder.prefix}", folder.prefix, "metadata")
+    leased = {entry.findtext("Name", "") for entry in found if is_leased(entry)}
+    return {name: store for name, store in folder.stores.items() if store.blob in leased}
 
 
 def _address(section: Backend) -> str:

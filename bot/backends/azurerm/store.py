@@ -25,7 +25,7 @@ import httpx
 from httpx import codes
 
 from bot.backends.credentials import Credentials
-from bot.backends.remote import Leaving, Unmet, parsed
+from bot.backends.remote import Leaving, Unmet, parsed, there
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
 from bot.core.lock import LockPlace, PlaceKind, StateAbsent, StateSeen
@@ -103,7 +103,7 @@ class Container:
             params |= {"marker": marker} if marker else {}
             answer = await self.send("GET", f"/{self.name}", about, needs=READ, params=params)
             try:
-                found = ET.fromstring(_found(answer, about).content)  # noqa: S314 - expat bounds what entities grow to
+                found = ET.fromstring(there(answer, about).content)  # noqa: S314 - expat bounds what entities grow to
             except ET.ParseError as error:
                 raise Failed(Trouble.GARBLED, f"{SERVICE}'s list of {about} is not XML") from error
             return found.findall("Blobs/Blob"), found.findtext("NextMarker") or None
@@ -213,7 +213,7 @@ class AzureStore:
     async def _described(self) -> httpx.Response | None:
         """The blob's properties; None if it is not there."""
         answer = await self.container.send("HEAD", self.container.blob_path(self.blob), self.target, needs=READ)
-        return None if _is_missing_blob(answer) else _found(answer, self.target)
+        return None if _is_missing_blob(answer) else there(answer, self.target)
 
     async def _pulled(self, found: httpx.Response) -> StateSeen:
         """Streams exactly the state that was described."""
@@ -266,12 +266,6 @@ def _says(response: httpx.Response) -> bool:
 def _is_missing_blob(response: httpx.Response) -> bool:
     """Whether this very blob is not there. A missing container, and a gateway's page, say 404 in other words."""
     return response.status_code == codes.NOT_FOUND and response.headers.get("x-ms-error-code") == "BlobNotFound"
-
-
-def _found(response: httpx.Response, about: str) -> httpx.Response:
-    if not response.is_success:
-        raise Absent(about)
-    return response
 
 
 def _http_date(value: str, about: str) -> datetime:

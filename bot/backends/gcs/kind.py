@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from pydantic import SecretStr
 
@@ -14,7 +12,7 @@ from bot.backends.gcs.credentials import default_credentials
 from bot.backends.gcs.section import Backend
 from bot.backends.gcs.store import GOOGLES, SERVICE, Bucket, GcsStore, errors
 from bot.backends.proof import Proofs
-from bot.backends.remote import ListingSweep, RemoteBackend
+from bot.backends.remote import Folder, ListingSweep, RemoteBackend
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Client, Limits
 
@@ -50,17 +48,15 @@ class GcsKind:
         )
         return Store(backend=backend)
 
-    def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep:
+    def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep[GcsStore]:
         stores = {name: GcsStore(_bucket(section, means), section.object_base) for name, section in sections.items()}
-
-        def listings(names: Sequence[str]) -> Sequence[_Listing]:
-            groups = dict[tuple[object, str], dict[str, GcsStore]]()
-            for name in names:
-                group = (_way(sections[name]), posixpath.dirname(stores[name].base))
-                groups.setdefault(group, {})[name] = stores[name]
-            return [_Listing(folder, stores) for (_, folder), stores in groups.items()]
-
-        return ListingSweep(listings, means.clock)
+        return ListingSweep(
+            stores,
+            means.clock,
+            path_of=lambda store: store.base,
+            way_to=lambda name: _way(sections[name]),
+            held=_held,
+        )
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""
@@ -69,28 +65,13 @@ class GcsKind:
 KIND = GcsKind()
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """The locks in one folder of a bucket. Implements `bot.backends.remote.Listing`."""
-
-    folder: str
-    stores: Mapping[str, GcsStore]
-
-    @property
-    def names(self) -> Sequence[str]:
-        return tuple(self.stores)
-
-    @property
-    def store(self) -> GcsStore:
-        return next(iter(self.stores.values()))
-
-    async def held(self) -> Mapping[str, GcsStore]:
-        bucket = self.store.bucket
-        prefix = f"{self.folder}/" if self.folder else ""
-        about, fields = f"gs://{bucket.name}/{prefix}", "items(name),nextPageToken"
-        found = await bucket.listed(about, prefix=prefix, matchGlob="**.tflock", fields=fields)
-        locks = {item.get("name") for item in found}
-        return {name: store for name, store in self.stores.items() if store.lock_name in locks}
+async def _held(folder: Folder[GcsStore]) -> Mapping[str, GcsStore]:
+    """The locks in one folder of a bucket."""
+    bucket, fields = folder.any.bucket, "items(name),nextPageToken"
+    about = f"gs://{bucket.name}/{folder.prefix}"
+    found = await bucket.listed(about, prefix=folder.prefix, matchGlob="**.tflock", fields=fields)
+    locks = {item.get("name") for item in found}
+    return {name: store for name, store in folder.stores.items() if store.lock_name in locks}
 
 
 def _address(section: Backend) -> str:

@@ -20,7 +20,7 @@ import httpx
 from httpx import codes
 
 from bot.backends.credentials import Credentials
-from bot.backends.remote import Leaving, Unmet, parsed
+from bot.backends.remote import Leaving, Unmet, parsed, there
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
 from bot.core.lock import LockPlace, PlaceKind, StateAbsent, StateSeen
@@ -87,7 +87,7 @@ class Bucket:
         async def page(token: str) -> tuple[Sequence[Json], str | None]:
             asked = {**params, "pageToken": token} if token else params
             answer = await self.send("GET", f"{self.path}/o", about, needs="storage.objects.list", params=asked)
-            body = self.client.as_object(_found(answer, about), about)
+            body = self.client.as_object(there(answer, about), about)
             return objects(body.get("items")), text(body.get("nextPageToken")) or None
 
         return await every_page(page, "", too_much=lambda count: f"{about} has more than {count} objects")
@@ -129,7 +129,7 @@ class GcsStore:
         answer = await self.bucket.send("GET", path, self.target, needs=self.reads, params={"alt": "media"})
         if _is_missing_object(answer):
             return None
-        generation = _found(answer, self.target).headers.get("x-goog-generation", "")
+        generation = there(answer, self.target).headers.get("x-goog-generation", "")
         if not (generation.isascii() and generation.isdigit()):
             raise Failed(Trouble.GARBLED, f"{SERVICE} did not name the generation of {self.target}")
         info, garbage = parsed(answer.content[: _LONGEST_LOCK + 1].decode("utf-8", "replace"))
@@ -152,7 +152,7 @@ class GcsStore:
             older = [version for version in await self._versions() if text(version.get("timeDeleted"))]
             traces = ("older versions of it are still in the bucket",) if older else ()
             return StateAbsent(traces, await self._newest_whole(older))
-        found = self.bucket.client.as_object(_found(answer, self.state_target), self.state_target)
+        found = self.bucket.client.as_object(there(answer, self.state_target), self.state_target)
         seen = await self._pulled(found)
         if seen.fault is None:
             return seen
@@ -177,7 +177,7 @@ class GcsStore:
         about = f"bucket {self.bucket.name}"
         params = {"fields": "versioning"}
         answer = await self.bucket.send("GET", self.bucket.path, about, needs="storage.buckets.get", params=params)
-        body = self.bucket.client.as_object(_found(answer, about), about)
+        body = self.bucket.client.as_object(there(answer, about), about)
         return inner(body, "versioning").get("enabled") is True
 
     def beside(self, token: str) -> Self:
@@ -236,12 +236,6 @@ def _says(response: httpx.Response) -> bool:
 def _is_missing_object(response: httpx.Response) -> bool:
     """Whether this very object is not there. A missing bucket, and a gateway's page, say 404 in other words."""
     return response.status_code == codes.NOT_FOUND and b"No such object" in response.content
-
-
-def _found(response: httpx.Response, about: str) -> httpx.Response:
-    if not response.is_success:
-        raise Absent(about)
-    return response
 
 
 def _generation(item: Json) -> str:
