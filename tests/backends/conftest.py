@@ -11,6 +11,7 @@ import pytest
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
+from bot.core.lock import ReleaseResult
 from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from tests.worlds.aws import FullAws
@@ -56,3 +57,32 @@ async def cloud(own_aws):
         yield made
         for clients in made.opened:
             await clients.aclose()
+
+
+@pytest.fixture
+def witness():
+    """What a real Terraform has to say of any backend."""
+
+    async def is_released_and_taken_again(world, workspace):
+        """An apply is killed: its lock is seen, keeps the next apply out, is released, and the next apply succeeds."""
+        backend = world.backend()
+        async with workspace.applying() as holder:
+            running = await backend.read_lock()
+            await holder.kill()
+        left = await backend.read_lock()
+        blocked = await workspace.try_apply()
+        (outcome,) = [await backend.release(place) for place in left.places_of(left.lock.id)]
+        freed = await backend.read_lock()
+        await workspace.apply()
+        state = (await backend.read_state()).state.value
+
+        assert left.locks == running.locks
+        assert left.lock.operation == "OperationTypeApply"
+        assert left.lock.path == world.section.lock_path
+        assert blocked.exit_code == 1
+        assert left.lock.id in blocked.output
+        assert outcome.result is ReleaseResult.RELEASED
+        assert freed.is_free
+        assert (state.fault, bool(state.lineage)) == (None, True)
+
+    return is_released_and_taken_again

@@ -16,7 +16,8 @@ from bot.backends.proof import Proofs
 from bot.core.evidence import Found, NotFound, Trouble
 from bot.core.lock import Fence, PlaceKind, ReleaseResult, StateAbsent
 from bot.errors import ConfigInvalid
-from tests.backends.azurerm.world import STATE, SystemClock
+from tests.backends.azurerm.world import STATE
+from tests.worlds.clocks import WallClock
 from tests.worlds.memory.journal import MemoryRecords
 from tests.worlds.memory.memory import Switchboard
 from tests.worlds.proxy import Answer, Deny
@@ -26,7 +27,7 @@ LEASE = PlaceKind.LEASE
 
 @pytest.fixture
 def proofs():
-    return Proofs(MemoryRecords(SystemClock(), Switchboard()), SystemClock())
+    return Proofs(MemoryRecords(WallClock(), Switchboard()), WallClock())
 
 
 async def held(azure):
@@ -113,7 +114,7 @@ async def test_a_request_that_was_held_up_is_never_sent(azure):
     place = await held(azure)
     azure.storage.asked.clear()
 
-    outcome = await azure.backend().release(place, before=SystemClock().running() - 1)
+    outcome = await azure.backend().release(place, before=WallClock().running() - 1)
 
     assert outcome.result is ReleaseResult.NOT_SENT
     assert not [line for line in azure.storage.asked if line.startswith("PUT")]

@@ -110,26 +110,8 @@ async def workspace(azure, terraform, tmp_path):
     await runner.cleanup()
 
 
-async def test_a_killed_apply_leaves_a_lease_that_is_released_and_taken_again(azure, workspace):
-    backend = azure.backend()
-    async with workspace.applying() as holder:
-        running = await backend.read_lock()
-        await holder.kill()
-    left = await backend.read_lock()
-    blocked = await workspace.try_apply()
-    (outcome,) = [await backend.release(place) for place in left.places_of(left.lock.id)]
-    freed = await backend.read_lock()
-    await workspace.apply()
-    state = (await backend.read_state()).state.value
-
-    assert left.locks == running.locks
-    assert left.lock.operation == "OperationTypeApply"
-    assert left.lock.path == azure.section.lock_path
-    assert blocked.exit_code == 1
-    assert left.lock.id in blocked.output
-    assert outcome.result is ReleaseResult.RELEASED
-    assert freed.is_free
-    assert (state.fault, bool(state.lineage)) == (None, True)
+async def test_a_killed_apply_leaves_a_lease_that_is_released_and_taken_again(azure, workspace, witness):
+    await witness(azure, workspace)
 
 
 async def test_a_writer_that_still_lives_can_no_longer_write_once_its_lease_was_released(azure, workspace):

@@ -20,18 +20,11 @@ from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
 from tests.worlds.azure import AzureStorage, azure_storage
+from tests.worlds.clocks import WallClock
 from tests.worlds.stores import Trusted
 
 WORLDS = [("default",), ("blue",)]
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def running(self) -> float:
-        return self.now().timestamp()
 
 
 @dataclass
@@ -47,14 +40,14 @@ class AzureWorld:
 
     def new_means(self) -> Means:
         secret = SecretStr(self.storage.sas_token)
-        self.means.append(Means(clock=SystemClock(), records=None, aws=None, secrets={"AZURE_SAS": secret}))
+        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"AZURE_SAS": secret}))
         return self.means[-1]
 
     def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> RemoteBackend:
         """A backend with a client of its own, of a store that is known to honour conditions."""
         opened = KIND.open(self.section, self.new_means()).backend
         return RemoteBackend(
-            opened._store, CAN, SystemClock(), address=self.proxy.url,
+            opened._store, CAN, WallClock(), address=self.proxy.url,
             proofs=proofs or Trusted(), endpoint=endpoint, timeout=timeout,
         )  # fmt: skip
 

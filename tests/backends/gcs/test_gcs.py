@@ -18,7 +18,8 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent
 from bot.errors import ConfigInvalid
 from bot.http.client import Failed
-from tests.backends.gcs.world import STATE, SystemClock
+from tests.backends.gcs.world import STATE
+from tests.worlds.clocks import WallClock
 from tests.worlds.memory.journal import MemoryRecords
 from tests.worlds.memory.memory import Switchboard
 from tests.worlds.proxy import Answer, Delay, Deny
@@ -28,7 +29,7 @@ BODY_ID = "8ea904d4-4c2a-793b-3d30-48e6a4f2bc50"
 
 @pytest.fixture
 def proofs():
-    return Proofs(MemoryRecords(SystemClock(), Switchboard()), SystemClock())
+    return Proofs(MemoryRecords(WallClock(), Switchboard()), WallClock())
 
 
 async def held(gcs):
@@ -97,7 +98,7 @@ async def test_a_request_that_was_held_up_is_never_sent(gcs):
     place = await held(gcs)
     gcs.proxy.log.clear()
 
-    outcome = await gcs.backend().release(place, before=SystemClock().running() - 1)
+    outcome = await gcs.backend().release(place, before=WallClock().running() - 1)
 
     assert outcome.result is ReleaseResult.NOT_SENT
     assert not [entry for entry in gcs.proxy.log if entry.call.method == "DELETE"]

@@ -25,26 +25,8 @@ async def workspace(gcs, terraform, tmp_path):
     return made
 
 
-async def test_a_killed_apply_leaves_a_lock_that_is_released_and_taken_again(gcs, workspace):
-    backend = gcs.backend()
-    async with workspace.applying() as holder:
-        running = await backend.read_lock()
-        await holder.kill()
-    left = await backend.read_lock()
-    blocked = await workspace.try_apply()
-    (outcome,) = [await backend.release(place) for place in left.places_of(left.lock.id)]
-    freed = await backend.read_lock()
-    await workspace.apply()
-    state = (await backend.read_state()).state.value
-
-    assert left.locks == running.locks
-    assert left.lock.operation == "OperationTypeApply"
-    assert left.lock.path == gcs.section.lock_path
-    assert blocked.exit_code == 1
-    assert left.lock.id in blocked.output
-    assert outcome.result is ReleaseResult.RELEASED
-    assert freed.is_free
-    assert (state.fault, bool(state.lineage)) == (None, True)
+async def test_a_killed_apply_leaves_a_lock_that_is_released_and_taken_again(gcs, workspace, witness):
+    await witness(gcs, workspace)
 
 
 async def test_a_real_lock_taken_after_the_look_survives_the_release(gcs, workspace):

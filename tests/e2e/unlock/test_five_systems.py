@@ -61,16 +61,10 @@ def system(played, name):
     mine.forget()
 
 
-_OLDEST: dict[str, datetime] = {}
-
-
 async def held(scene, name: str, system):
-    """A whole state, its lock taken by a deployment of a quarter of an hour ago, which goes on.
-
-    Each lock is older than the last one of its state: no command could have had both.
-    """
+    """A whole state, its lock taken by a deployment of a quarter of an hour ago, which goes on."""
     await scene.stage.aws.put_state(scene.stage.states[name].key)
-    created = _OLDEST[name] = min(ago(15), _OLDEST.get(name, ago(15)) - timedelta(seconds=10))
+    created = scene.stage.oldest(timedelta(minutes=15))
     run = system.start(at=created - timedelta(minutes=3))
     lock = await scene.stage.take_lock(name, who=system.who, created=created)
     system.holds(run, lock)
