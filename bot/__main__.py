@@ -195,6 +195,18 @@ def import_(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> Non
     raise typer.Exit(run(put_back(configuration(need_slack=False), file)))
 
 
+@cli.command(epilog=_examples("tflock manifest --socket", "tflock manifest --url https://tflock.example.com"))
+def manifest(
+    *,
+    socket: Annotated[bool, typer.Option("--socket", help="For Socket Mode: no public address is needed.")] = False,
+    url: Annotated[str | None, typer.Option("--url", help="The bot's public address, to which Slack sends.")] = None,
+) -> None:
+    """Print the manifest of the Slack app, to paste at https://api.slack.com/apps."""
+    from bot.cli.manifest import show_manifest  # noqa: PLC0415 - keeps the other commands quick
+
+    raise typer.Exit(show_manifest(socket=socket, url=url))
+
+
 @cli.command(
     context_settings={"allow_interspersed_args": False},
     epilog=_examples(

@@ -17,29 +17,9 @@ from bot.core.evidence import Found
 from bot.doctor.check import Area, Level, Result, trouble_of, why_not
 from bot.http.pages import MOST_PAGES
 from bot.slack.client import FAILURES, Failure, failure, next_cursor
+from bot.slack.rights import SCOPES
 
 _SLACK = Area("slack")
-SCOPES: Mapping[str, str] = {
-    "app_mentions:read": "mentions in threads",
-    "channels:history": "messages of public channels on the timeline: marks, the shortcut, `capture`, edits",
-    "channels:read": "who is in a public channel",
-    "chat:write": "every answer",
-    "commands": "/tflock",
-    "dnd:read": "an owner's do-not-disturb",
-    "files:read": "an export that a crash cut short",
-    "files:write": "the exported timeline",
-    "groups:history": "messages of private channels on the timeline, in the same ways",
-    "groups:read": "who is in a private channel",
-    "im:history": "whether a message to an owner was written, after a crash: without it they may get it twice",
-    "im:write": "the message to an owner",
-    "reactions:read": "marks that put messages on the timeline",
-    "usergroups:read": "policy.unlock_groups",
-    "users.profile:read": "an owner's status",
-    "users:read": "guests and deactivated users",
-    "users:read.email": "owners known by email, and whether a second person is another person",
-}
-"""The scopes of manifest.yml, with what each is for."""
-
 _NEEDED_TO_UNLOCK = {"channels:read", "chat:write", "commands", "users:read"}
 _PAGE = 1000
 _NAMED = 5

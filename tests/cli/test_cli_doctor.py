@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.doctor.slack import SCOPES
+from bot.slack.rights import SCOPES
 from bot.store.jobs import open_docket
 from tests.worlds.proxy import Answer, Deny
 from tests.worlds.tickets import GitHubIssues
