@@ -83,4 +83,5 @@ def _state(settings: StateSettings, store: Store) -> State:
         approvers=settings.approval,
         table=store.table,
         auto_release=settings.auto_release,
+        holds=store.holds,
     )

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bot.aws.clients import AwsClients
 from bot.core.lock import Rights
 from bot.ports.clock import Clock
-from bot.ports.locks import CheckedBackend, LockSweep
+from bot.ports.locks import CheckedBackend, HoldBackend, LockSweep
 from bot.ports.records import Records
 
 
@@ -39,10 +39,12 @@ class Means:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """One state's backend. `table` names the lock table that it shares with others, for people; `lock_table` tells that
-    table from all others; both are empty where there is none.
+    table from all others; both are empty where there is none. `holds`: where tflock can have locks of its own; None:
+    it cannot.
     """
 
     backend: CheckedBackend
+    holds: HoldBackend | None = None
     table: str = ""
     lock_table: Hashable = None
 

@@ -120,7 +120,7 @@ class RemoteStore(Protocol):
 
 
 @dataclass
-class _Leave:
+class Leave:
     """The permission for one request to leave until an instant of `Clock.running`."""
 
     clock: Clock
@@ -197,13 +197,13 @@ class RemoteBackend:
         unfit = await self._unfit(place)
         if unfit is not None:
             return unfit
-        leave = _Leave(self._clock, min(before, self._clock.running() + self._timeout))
+        leave = Leave(self._clock, min(before, self._clock.running() + self._timeout))
         try:
             await self._in_time(self._store.delete(place.fence, leave), self._store.deletes)
         except Failed as failed:
             return await self._not_deleted(place, failed, leave)
         except (Absent, Unmet):
-            return settled(place, "the store released nothing", _told(await self._now()), is_open=False)
+            return settled(place, "the store released nothing", told(await self._now()), is_open=False)
         return PlaceRelease(place, ReleaseResult.RELEASED)
 
     async def versioning(self) -> Observation[bool]:
@@ -223,14 +223,14 @@ class RemoteBackend:
         """Puts a lock, tries to release it with another fence, then releases it with its own."""
         read = await self._tried(trial.read(), trial.reads)
         # nothing is there yet: shows whether releasing is allowed
-        wrong = cleared = await self._tried(trial.delete(trial.no_fence, _at_once), trial.deletes)
+        wrong = cleared = await self._tried(trial.delete(trial.no_fence, at_once), trial.deletes)
         # the bot itself needs no right to put: without it this first answer has to do
         placed = None if _trouble(wrong) else await self._tried(trial.put(_TEXT), "the throw-away lock")
         stood: object = None
         if isinstance(placed, str):
-            wrong = await self._tried(trial.delete(trial.no_fence, _at_once), trial.deletes)
+            wrong = await self._tried(trial.delete(trial.no_fence, at_once), trial.deletes)
             stood = await self._tried(trial.read(), trial.reads)
-            cleared = await self._tried(trial.delete(placed, _at_once), trial.deletes)
+            cleared = await self._tried(trial.delete(placed, at_once), trial.deletes)
         left = await self._tried(trial.clear_away(), trial.deletes) if placed is not None else None
 
         steps = (read, wrong, placed, stood, cleared, left)
@@ -270,7 +270,7 @@ class RemoteBackend:
         words = f"this store is not known to honour conditions, and could not be tried beside {lock.where}"
         return PlaceRelease(lock, ReleaseResult.DENIED, "; ".join(filter(None, (words, probe.detail))))
 
-    async def _not_deleted(self, place: LockPlace, failed: Failed, leave: _Leave) -> PlaceRelease:
+    async def _not_deleted(self, place: LockPlace, failed: Failed, leave: Leave) -> PlaceRelease:
         match failed.trouble:
             case Trouble.THROTTLED:
                 return PlaceRelease(place, ReleaseResult.THROTTLED, failed.words, failed.retry_after)
@@ -278,7 +278,7 @@ class RemoteBackend:
                 return PlaceRelease(place, ReleaseResult.DENIED, failed.words)
         if not leave.has_left:
             return PlaceRelease(place, ReleaseResult.NOT_SENT, f"{failed.words}, so nothing was sent")
-        return settled(place, failed.words, _told(await self._now()), is_open=True)
+        return settled(place, failed.words, told(await self._now()), is_open=True)
 
     async def _now(self) -> LockPlace | Unseen | NotFound | None:
         found = await self._observed(self._store.read)
@@ -428,7 +428,7 @@ def seen_of(kind: PlaceKind, now: LockPlace | Unseen | NotFound | None, at: date
             return LockSeen(held=(), free=(), unseen=((kind, why),), at=at)
 
 
-def _told(now: LockPlace | Unseen | NotFound | None) -> LockPlace | str | None:
+def told(now: LockPlace | Unseen | NotFound | None) -> LockPlace | str | None:
     """The lock that is there, or why that is not known."""
     match now:
         case Unseen():
@@ -452,7 +452,7 @@ async def _retrying(question: Callable[[], Awaitable[T]]) -> T:
     return await _retry(question)
 
 
-def _at_once() -> None:
+def at_once() -> None:
     """A throw-away lock may be released at any time."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -77,6 +77,29 @@ def parse_lock_info(raw: str | bytes) -> LockInfo:
         created=parse_created(_text(document, "Created")),
         path=_text(document, "Path"),
     )
+
+
+def lock_document(info: LockInfo) -> dict[str, str]:
+    """Lock info as Terraform writes it, as the object that the JSON is of."""
+    return {
+        "ID": info.id,
+        "Operation": info.operation,
+        "Info": info.info,
+        "Who": info.who,
+        "Version": info.version,
+        "Created": info.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "Path": info.path,
+    }
+
+
+def lock_text(info: LockInfo) -> str:
+    """Lock info as Terraform writes it; `parse_lock_info` reads the same from it."""
+    return json.dumps(lock_document(info), ensure_ascii=False)
+
+
+def says_the_same(one: LockInfo | None, other: LockInfo) -> bool:
+    """Whether two locks have one text, but perhaps for the ID: some stores show another than the text has."""
+    return one is not None and replace(one, id=other.id) == other
 
 
 def parse_created(text: str) -> datetime:
@@ -348,6 +371,31 @@ class PlaceRelease:
 
     place: LockPlace
     result: ReleaseResult
+    detail: str = ""
+    retry_after: float | None = None
+
+
+class TakeResult(StrEnum):
+    """What became of one attempt to take one free place."""
+
+    TAKEN = "taken"
+    HELD = "held"
+    THROTTLED = "throttled"
+    NOT_SENT = "not sent"
+    NOT_KNOWN = "not known"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTaken:
+    """One place's outcome. `place` is what is there now, where that was seen: ours, or the lock that was faster.
+
+    `detail` is for people; `retry_after` in seconds where the store named it.
+    """
+
+    kind: PlaceKind
+    result: TakeResult
+    place: LockPlace | None = None
     detail: str = ""
     retry_after: float | None = None
 

@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bot.core.evidence import Observation
-from bot.core.lock import Abilities, LockPlace, LockSeen, PlaceProbe, PlaceRelease, StateCheck, TableSeen
+from bot.core.lock import (
+    Abilities,
+    LockInfo,
+    LockPlace,
+    LockSeen,
+    PlaceKind,
+    PlaceProbe,
+    PlaceRelease,
+    PlaceTaken,
+    StateCheck,
+    TableSeen,
+)
 from bot.core.recovery.contents import Contents, Version
 
 
@@ -56,6 +67,29 @@ class LockBackend(Protocol):
         After an outcome that the store left open (a time-out, a cut connection) it reads again and says what is
         there now; `NOT_KNOWN` if that read fails as well, or if the lock is still there: the request may yet arrive.
         """
+        ...
+
+
+class HoldBackend(Protocol):
+    """Where tflock can have a lock of its own. Bound to one state, beside its `LockBackend`.
+
+    Each is one attempt with no retry inside, and what has not left the machine when `Clock.running` says `before` never
+    does. After an outcome that the store left open it reads again, as `LockBackend.release` does.
+    """
+
+    async def take(self, kind: PlaceKind, hold: LockInfo, *, before: float = math.inf) -> PlaceTaken:
+        """Puts the hold where nothing is, and never over a lock."""
+        ...
+
+    async def swap(self, place: LockPlace, hold: LockInfo, *, before: float = math.inf) -> PlaceRelease:
+        """Replaces exactly the lock whose fence `place` carries by the hold, or does nothing.
+
+        `RELEASED`: that lock is gone from here. The hold is there in its place, unless someone has ended it since.
+        """
+        ...
+
+    async def end(self, kind: PlaceKind, hold: LockInfo, *, before: float = math.inf) -> PlaceRelease:
+        """Releases exactly this hold, whatever end its text names, or nothing: `ALREADY_FREE` where it is not."""
         ...
 
 

@@ -20,7 +20,7 @@ from bot.ports.clock import Clock
 from bot.ports.files import Exporter, ExportTarget, Files
 from bot.ports.jobs import Jobs
 from bot.ports.journal import Journal
-from bot.ports.locks import LockBackend, LockSweep
+from bot.ports.locks import HoldBackend, LockBackend, LockSweep
 from bot.ports.messenger import Messages, Messenger
 from bot.ports.people import Directory
 from bot.ports.records import Records
@@ -51,7 +51,7 @@ class State:
 
     `lock_table` tells its lock table from all others, by name and the way to it; None if it has none; `table` is its
     name for people. `path` is the `Path` that its locks carry. `approvers` None: as the policy says for all states.
-    `auto_release` None: never without being asked.
+    `auto_release` None: never without being asked. `holds` None: its backend has no place for a lock of tflock's own.
     """
 
     name: StateName
@@ -63,6 +63,7 @@ class State:
     approvers: ApprovalPolicy | None = None
     table: str = ""
     auto_release: AutoRelease | None = None
+    holds: HoldBackend | None = None
 
 
 @dataclass(frozen=True, slots=True)

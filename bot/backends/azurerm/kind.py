@@ -11,12 +11,13 @@ from bot.backends.azurerm.section import Backend
 from bot.backends.azurerm.store import DELETE, READ, SERVICE, AzureStore, Container, errors, is_leased
 from bot.backends.credentials import Credentials
 from bot.backends.frame import Means, Store
+from bot.backends.holding import HoldingBackend
 from bot.backends.proof import Proofs
-from bot.backends.remote import Folder, ListingSweep, RemoteBackend
+from bot.backends.remote import Folder, ListingSweep
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Client, Limits
 
-CAN = Abilities(conditional=True, fence=Fence.ENFORCED, shows_holder=True, versions=True, swap=False)
+CAN = Abilities(conditional=True, fence=Fence.ENFORCED, shows_holder=True, versions=True, swap=True)
 _LIMITS = Limits(connect=3, read=8, overall=10)
 
 
@@ -35,7 +36,7 @@ class AzureKind:
 
     def open(self, section: Backend, means: Means) -> Store:
         address = _address(section)
-        backend = RemoteBackend(
+        backend = HoldingBackend(
             AzureStore(_container(section, means), section.blob),
             CAN,
             means.clock,
@@ -43,7 +44,7 @@ class AzureKind:
             proofs=Proofs(means.records, means.clock),
             endpoint=None if section.endpoint_url is None else f"{address} {section.container}",
         )
-        return Store(backend=backend)
+        return Store(backend=backend, holds=backend)
 
     def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep[AzureStore]:
         stores = {name: AzureStore(_container(section, means), section.blob) for name, section in sections.items()}

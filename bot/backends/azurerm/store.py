@@ -28,7 +28,7 @@ from bot.backends.credentials import Credentials
 from bot.backends.remote import Leaving, Unmet, parsed, there
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
-from bot.core.lock import LockPlace, PlaceKind, StateAbsent, StateSeen
+from bot.core.lock import LockInfo, LockPlace, PlaceKind, StateAbsent, StateSeen, lock_text
 from bot.core.recovery.contents import Version
 from bot.http.client import Absent, Client, Errors, Failed, Portion, Refusal, Sink, denied
 from bot.http.pages import every_page
@@ -37,7 +37,8 @@ SERVICE = "Azure Blob Storage"
 _VERSION = {"x-ms-version": "2023-11-03"}
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 READ, WRITE, DELETE = f"{_BLOBS}/read", f"{_BLOBS}/write", f"{_BLOBS}/delete"
-_METADATA = "x-ms-meta-terraformlockid"
+_META = "x-ms-meta-"
+_METADATA = f"{_META}terraformlockid"
 _WHOLE = Portion(head=1024 * 1024 * 1024, tail=0)
 _VERSIONS_TRIED = 5
 _NO_INFO = "the blob is leased, but has no lock info, so nothing tells who holds the lease"
@@ -122,6 +123,7 @@ class AzureStore:
     service = SERVICE
     reads = READ
     deletes = WRITE
+    puts = WRITE
     no_fence = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 
     @property
@@ -152,6 +154,86 @@ class AzureStore:
         path = self.container.blob_path(self.blob)
         answer = await self.container.send(
             "PUT", path, self.target, needs=WRITE, params={"comp": "lease"}, headers=headers, leaving=leaving
+        )
+        if not answer.is_success:
+            raise Unmet
+
+    async def take(self, hold: LockInfo, leaving: Leaving) -> None:
+        """As Terraform does: an empty blob where there is none, then the lease, then who holds it.
+
+        A lease is taken at most once: the service takes its own ID again, and no other.
+        """
+        leaving()
+        before = await self._described()
+        if before is None:
+            await self._made_empty()
+        acquired = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1", "x-ms-proposed-lease-id": hold.id}
+        if not await self._is_leased_to(hold, acquired, leaving):
+            raise Unmet
+        try:
+            await self._describe(hold)
+        except Failed as failed:
+            with suppress(Failed, Absent, Unmet):  # who made the hold knows of it, and ends it otherwise
+                await self.delete(hold.id, leaving)
+            words = f"the lease was taken, but what it is for could not be written: {failed.words}"
+            raise Failed(Trouble.SERVER_ERROR, words) from failed
+
+    async def swap(self, fence: str, hold: LockInfo, leaving: Leaving) -> None:
+        """The lease changes its ID in one request; what the metadata says of it follows.
+
+        In between a look still shows the lock of before, which no release can reach: its ID is no lease's any more.
+        """
+        changed = {"x-ms-lease-action": "change", "x-ms-lease-id": fence, "x-ms-proposed-lease-id": hold.id}
+        if fence.lower() != hold.id.lower() and not await self._is_leased_to(hold, changed, leaving):
+            raise Unmet
+        leaving()
+        try:
+            await self._describe(hold)
+        except Failed as failed:
+            words = f"the lease was changed, but what it is for could not be written: {failed.words}"
+            raise Failed(Trouble.SERVER_ERROR, words) from failed
+
+    async def end(self, hold: LockInfo, there: LockPlace, leaving: Leaving) -> None:  # noqa: ARG002 - one face for all
+        """By the lease, whose ID is the hold's: whatever the metadata says."""
+        await self.delete(hold.id, leaving)
+
+    async def _is_leased_to(self, hold: LockInfo, asked: Mapping[str, str], leaving: Leaving) -> bool:
+        """Asks for the lease. Whether the hold has it afterwards, perhaps by an earlier try whose answer was lost."""
+        renewal = {"x-ms-lease-action": "renew", "x-ms-lease-id": hold.id}
+        try:
+            if (await self._lease(asked, leaving)).is_success:
+                return True
+        except Failed:
+            if (await self._lease(renewal, leaving)).is_success:
+                return True
+            raise
+        return (await self._lease(renewal, leaving)).is_success
+
+    async def _lease(self, headers: Mapping[str, str], leaving: Leaving) -> httpx.Response:
+        path, params = self.container.blob_path(self.blob), {"comp": "lease"}
+        return await self.container.send(
+            "PUT", path, self.target, needs=WRITE, params=params, headers=headers, leaving=leaving
+        )
+
+    async def _made_empty(self) -> None:
+        """A blob without a byte, unless someone has made one since."""
+        headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
+        path = self.container.blob_path(self.blob)
+        await self.container.send("PUT", path, self.target, needs=WRITE, headers=headers)
+
+    async def _describe(self, hold: LockInfo) -> None:
+        """Writes who holds the lease, under that lease, and leaves all other metadata as it is. Raises Unmet if the
+        lease is gone.
+        """
+        found = await self._described()
+        if found is None:
+            raise Unmet
+        others = {name: value for name, value in found.headers.items() if name.lower().startswith(_META)}
+        info = b64encode(lock_text(hold).encode()).decode()
+        headers = {**others, _METADATA: info, "x-ms-lease-id": hold.id}
+        path = self.container.blob_path(self.blob)
+        answer = await self.container.send(
+            "PUT", path, self.target, needs=WRITE, params={"comp": "metadata"}, headers=headers
         )
         if not answer.is_success:
             raise Unmet
@@ -259,7 +341,7 @@ def _name(entry: ET.Element) -> str:
 
 def _says(response: httpx.Response) -> bool:
     is_refused = response.status_code in {codes.CONFLICT, codes.PRECONDITION_FAILED}
-    is_lease = response.headers.get("x-ms-error-code", "").startswith("Lease")
+    is_lease = response.headers.get("x-ms-error-code", "").startswith(("Lease", "BlobAlreadyExists"))
     return _is_missing_blob(response) or (is_refused and is_lease)
 
 

@@ -11,12 +11,13 @@ from bot.backends.frame import Means, Store
 from bot.backends.gcs.credentials import default_credentials
 from bot.backends.gcs.section import Backend
 from bot.backends.gcs.store import GOOGLES, SERVICE, Bucket, GcsStore, errors
+from bot.backends.holding import HoldingBackend
 from bot.backends.proof import Proofs
-from bot.backends.remote import Folder, ListingSweep, RemoteBackend
+from bot.backends.remote import Folder, ListingSweep
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Client, Limits
 
-CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
+CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=True)
 _LIMITS = Limits(connect=3, read=8, overall=10)
 _API = "/storage/v1"
 
@@ -38,7 +39,7 @@ class GcsKind:
         store = GcsStore(_bucket(section, means), section.object_base)
         own = section.endpoint_url
         address = _address(section)
-        backend = RemoteBackend(
+        backend = HoldingBackend(
             store,
             CAN,
             means.clock,
@@ -46,7 +47,7 @@ class GcsKind:
             proofs=Proofs(means.records, means.clock),
             endpoint=None if own is None else f"{address} {section.bucket}",
         )
-        return Store(backend=backend)
+        return Store(backend=backend, holds=backend)
 
     def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep[GcsStore]:
         stores = {name: GcsStore(_bucket(section, means), section.object_base) for name, section in sections.items()}

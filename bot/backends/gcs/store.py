@@ -23,7 +23,8 @@ from bot.backends.credentials import Credentials
 from bot.backends.remote import Leaving, Unmet, parsed, there
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
-from bot.core.lock import LockPlace, PlaceKind, StateAbsent, StateSeen
+from bot.core.hold import is_of
+from bot.core.lock import LockInfo, LockPlace, PlaceKind, StateAbsent, StateSeen, lock_document
 from bot.core.recovery.contents import Version
 from bot.http.client import Absent, Client, Errors, Failed, Portion, Refusal, Sink, denied
 from bot.http.pages import every_page
@@ -73,13 +74,15 @@ class Bucket:
         *,
         needs: str,
         params: Mapping[str, str] | None = None,
+        json: Json | None = None,
         leaving: Leaving | None = None,
     ) -> httpx.Response:
         """One try. An object that is not there and a condition that does not hold are answers."""
         headers = await self.credentials.headers()
         return await self.client.send(
-            method, path, about, needs=needs, params=params, headers=headers, passing=_says, tries=1, leaving=leaving
-        )
+            method, path, about, needs=needs, params=params, json=json, headers=headers, passing=_says, tries=1,
+            leaving=leaving,
+        )  # fmt: skip
 
     async def listed(self, about: str, **params: str) -> list[Json]:
         """What a listing describes, page by page."""
@@ -105,6 +108,7 @@ class GcsStore:
     service = SERVICE
     reads = "storage.objects.get"
     deletes = "storage.objects.delete"
+    puts = "storage.objects.create"
     no_fence = "1"
 
     @property
@@ -141,6 +145,28 @@ class GcsStore:
         path, needs = self.bucket.object_path(self.lock_name), self.deletes
         params = {"ifGenerationMatch": fence}
         answer = await self.bucket.send("DELETE", path, self.target, needs=needs, params=params, leaving=leaving)
+        if not answer.is_success:
+            raise Unmet
+
+    async def take(self, hold: LockInfo, leaving: Leaving) -> None:
+        await self._insert(hold, "0", leaving)
+
+    async def swap(self, fence: str, hold: LockInfo, leaving: Leaving) -> None:
+        """The new generation, which is the ID that Terraform shows, is the store's to choose."""
+        await self._insert(hold, fence, leaving)
+
+    async def end(self, hold: LockInfo, there: LockPlace, leaving: Leaving) -> None:
+        if not is_of(there.info, hold) or not there.fence:
+            raise Unmet
+        await self.delete(there.fence, leaving)
+
+    async def _insert(self, hold: LockInfo, fence: str, leaving: Leaving) -> None:
+        """To overwrite an object takes `storage.objects.delete`, too."""
+        params = {"uploadType": "media", "name": self.lock_name, "ifGenerationMatch": fence}
+        answer = await self.bucket.send(
+            "POST", f"/upload{self.bucket.path}/o", self.target, needs=f"{self.puts} and {self.deletes}", params=params,
+            json=lock_document(hold), leaving=leaving,
+        )  # fmt: skip
         if not answer.is_success:
             raise Unmet
 

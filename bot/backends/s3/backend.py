@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,26 +20,31 @@ from bot.aws.sending import SendBy
 from bot.backends.proof import Proofs
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
-from bot.backends.s3.probe import keeps_versions, probe_file, probe_item
+from bot.backends.s3.probe import keeps_versions, probe_file, probe_item, probe_puts
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LOOK_WITHIN, LockTable
-from bot.backends.settle import settled
+from bot.backends.settle import settled, swapped, taken
 from bot.core.evidence import Found, NotFound, Observation, Trouble
+from bot.core.hold import is_of, throw_away
 from bot.core.lock import (
     Abilities,
     DigestMatch,
     DigestSeen,
     Fence,
+    LockInfo,
     LockPlace,
     LockSeen,
     PlaceKind,
     PlaceProbe,
     PlaceRelease,
+    PlaceTaken,
     ReleaseResult,
     StateAbsent,
     StateCheck,
     StateSeen,
     TableSeen,
+    TakeResult,
+    lock_text,
 )
 from bot.core.recovery.contents import Contents, Version
 from bot.errors import JournalAway, UpstreamError
@@ -64,7 +69,7 @@ class S3Backend:
     it, without them it is tried each time.
     """
 
-    can = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
+    can = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=True)
 
     def __init__(
         self,
@@ -154,17 +159,56 @@ class S3Backend:
         unfit = await self._unfit(store, place)
         if unfit is not None:
             return unfit
-        send_by = SendBy(self._clock, min(before, self._clock.running() + self._timeout))
-        delete = partial(store.delete, place.fence, send_by)
-        try:
-            await self._in_time(self._clients.run(delete), store.deletes, store.target)
-        except AwsError as error:
-            if send_by.call_off() and error.trouble is Trouble.TIMED_OUT:
-                return PlaceRelease(place, ReleaseResult.NOT_SENT, f"{error.detail}, so nothing was sent")
-            return await self._not_deleted(store, place, error)
-        finally:
-            send_by.call_off()
-        return PlaceRelease(place, ReleaseResult.RELEASED)
+        no = await self._sent(partial(store.delete, place.fence), store.deletes, store.target, before)
+        if no is None:
+            return PlaceRelease(place, ReleaseResult.RELEASED)
+        if (early := _refused(no)) is not None:
+            return PlaceRelease(place, *early)
+        return settled(place, no.error.detail, await self._now_after(store, no), is_open=no.error.is_open)
+
+    async def take(self, kind: PlaceKind, hold: LockInfo, *, before: float = math.inf) -> PlaceTaken:
+        """Raises JournalAway if it cannot be learned whether the store honours conditions."""
+        store = self._places.get(kind)
+        if store is None:
+            return PlaceTaken(kind, TakeResult.DENIED, detail=f"this state's configuration has no {kind}")
+        unfit = await self._unfit_to_write(store)
+        if unfit is not None:
+            return PlaceTaken(kind, TakeResult.DENIED, detail=unfit)
+        no = await self._sent(partial(store.put, lock_text(hold), None), store.puts, store.target, before)
+        if no is not None and (early := _refused(no)) is not None:
+            result, words, patience = early
+            return PlaceTaken(kind, TakeResult(result.value), detail=words, retry_after=patience)
+        now = await self._now_after(store, no)
+        if no is None:
+            return PlaceTaken(kind, TakeResult.TAKEN, now if isinstance(now, LockPlace) else None)
+        return taken(kind, no.error.detail, now, hold)
+
+    async def swap(self, place: LockPlace, hold: LockInfo, *, before: float = math.inf) -> PlaceRelease:
+        """Raises as `take`."""
+        if place.info is None or not place.fence:
+            return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
+        store = self._places.get(place.kind)
+        if store is None:
+            return PlaceRelease(place, ReleaseResult.DENIED, f"this state's configuration has no {place.kind}")
+        unfit = await self._unfit_to_write(store)
+        if unfit is not None:
+            return PlaceRelease(place, ReleaseResult.DENIED, unfit)
+        no = await self._sent(partial(store.put, lock_text(hold), place.fence), store.puts, store.target, before)
+        if no is None:
+            return PlaceRelease(place, ReleaseResult.RELEASED)
+        if (early := _refused(no)) is not None:
+            return PlaceRelease(place, *early)
+        return swapped(place, no.error.detail, await self._now_after(store, no), hold, is_open=no.error.is_open)
+
+    async def end(self, kind: PlaceKind, hold: LockInfo, *, before: float = math.inf) -> PlaceRelease:
+        store = self._places.get(kind)
+        there = None if store is None else await self._now_in(store)
+        if isinstance(there, AwsError):
+            gone = LockPlace(kind, "", "", hold)
+            return PlaceRelease(gone, ReleaseResult.NOT_SENT, f"{there.detail}, so nothing was sent")
+        if there is None or not is_of(there.info, hold):
+            return PlaceRelease(LockPlace(kind, "", "", hold), ReleaseResult.ALREADY_FREE)
+        return await self.release(there, before=before)
 
     async def versioning(self) -> Observation[bool]:
         """Whether the bucket keeps older versions of the state."""
@@ -215,14 +259,40 @@ class S3Backend:
             return PlaceRelease(lock, result, f"{error.detail}, so nothing was sent")
         return None if probe.is_proven else _not_proven(lock, probe)
 
-    async def _not_deleted(self, store: FilePlace | ItemPlace, place: LockPlace, error: AwsError) -> PlaceRelease:
-        match error.trouble:
-            case Trouble.THROTTLED:
-                return PlaceRelease(place, ReleaseResult.THROTTLED, error.detail, error.retry_after)
-            case Trouble.DENIED:
-                return PlaceRelease(place, ReleaseResult.DENIED, error.detail)
-        now = store.shown_by(error) or await self._now_in(store)
-        return settled(place, error.detail, now.detail if isinstance(now, AwsError) else now, is_open=error.is_open)
+    async def _unfit_to_write(self, place: FilePlace | ItemPlace) -> str | None:
+        """Why no lock may be written here, if so: the store is not Amazon's, and did not prove itself."""
+        try:
+            store = await self._in_time(self._clients.run(partial(_foreign, place)), place.puts, place.target)
+            if store is None or (self._proofs is not None and await self._proofs.knows(f"{store} puts")):
+                return None
+            beside = replace(place, key=f"{place.key}-doctor-{secrets.token_hex(4)}")
+            first, second = (lock_text(throw_away(self._clock.now())) for _ in range(2))
+            trying = self._clients.run(partial(probe_puts, beside, first, second, other=_NO_FENCE[place.puts]))
+            probe = await self._in_time(trying, place.puts, place.target)
+        except AwsError as error:
+            return f"{error.detail}, so nothing was sent"
+        if self._proofs is not None:
+            await self._proofs.learn(f"{store} puts", probe)
+        if probe.is_proven:
+            return None
+        words = "this store is not known to honour conditions when it writes, so that a new lock could be overwritten"
+        return "; ".join(filter(None, (words, probe.detail)))
+
+    async def _sent(self, write: Callable[[SendBy], None], right: str, target: str, before: float) -> _NotDone | None:
+        """Sends one request, or never; None for one that was carried out."""
+        send_by = SendBy(self._clock, min(before, self._clock.running() + self._timeout))
+        try:
+            await self._in_time(self._clients.run(partial(write, send_by)), right, target)
+        except AwsError as error:
+            return _NotDone(error, is_kept_back=send_by.call_off() and error.trouble is Trouble.TIMED_OUT)
+        finally:
+            send_by.call_off()
+        return None
+
+    async def _now_after(self, store: FilePlace | ItemPlace, no: _NotDone | None) -> LockPlace | str | None:
+        """What is there after a request, or why that is not known."""
+        now = (None if no is None else store.shown_by(no.error)) or await self._now_in(store)
+        return now.detail if isinstance(now, AwsError) else now
 
     async def _now_in(self, store: FilePlace | ItemPlace) -> LockPlace | AwsError | None:
         try:
@@ -281,6 +351,27 @@ class S3Backend:
         return self._clients.client("dynamodb", self._address.access)
 
 
+@dataclass(frozen=True, slots=True)
+class _NotDone:
+    """Why a request did not succeed. `is_kept_back`: it never left this machine."""
+
+    error: AwsError
+    is_kept_back: bool
+
+
+def _refused(no: _NotDone) -> tuple[ReleaseResult, str, float | None] | None:
+    """What the store did not do, for certain, and why; None where a look has to tell."""
+    error = no.error
+    if no.is_kept_back:
+        return ReleaseResult.NOT_SENT, f"{error.detail}, so nothing was sent", None
+    match error.trouble:
+        case Trouble.THROTTLED:
+            return ReleaseResult.THROTTLED, error.detail, error.retry_after
+        case Trouble.DENIED:
+            return ReleaseResult.DENIED, error.detail, None
+    return None
+
+
 def _foreign(place: FilePlace | ItemPlace) -> str | None:
     """The store's name in `Proofs`; None for Amazon's own. Blocking. Raises AwsError."""
     with translated(place.deletes, place.target):
@@ -289,6 +380,8 @@ def _foreign(place: FilePlace | ItemPlace) -> str | None:
 
 
 _PROBES: Mapping[type, Callable[[Any], PlaceProbe]] = {FilePlace: probe_file, ItemPlace: probe_item}
+
+_NO_FENCE = {FilePlace.puts: '"00000000000000000000000000000000"', ItemPlace.puts: "another text"}
 
 _PASSING = frozenset({Trouble.TIMED_OUT, Trouble.NO_CONNECTION, Trouble.SERVER_ERROR})
 

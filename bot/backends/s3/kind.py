@@ -42,7 +42,9 @@ class S3Kind:
             table_within=_PATIENT if means.in_no_hurry else LOOK_WITHIN,
         )
         table = address.dynamodb_table
-        return Store(backend=backend, table=table or "", lock_table=(address.access, table) if table else None)
+        return Store(
+            backend=backend, holds=backend, table=table or "", lock_table=(address.access, table) if table else None
+        )
 
     def sweep(self, sections: Mapping[str, Backend], means: Means) -> S3Sweep:
         addresses = {name: address_of(section) for name, section in sections.items()}

@@ -1,7 +1,7 @@
 """The two places where Terraform's S3 backend keeps a lock. Blocking: to be run in threads. Raises AwsError.
 
-Sources: Terraform's `internal/backend/remote-state/s3/client.go`; `DeleteItem` in the DynamoDB API, `DeleteObject` with
-`If-Match` in the S3 API.
+Sources: Terraform's `internal/backend/remote-state/s3/client.go`; `DeleteItem` and `PutItem` in the DynamoDB API,
+`DeleteObject` and `PutObject` with `If-Match` and `If-None-Match` in the S3 API.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class ItemPlace:
 
     reads = "dynamodb:GetItem"
     deletes = "dynamodb:DeleteItem"
+    puts = "dynamodb:PutItem"
 
     @property
     def target(self) -> str:
@@ -53,6 +54,23 @@ class ItemPlace:
                 ExpressionAttributeNames={"#info": "Info"},
                 ExpressionAttributeValues={":fence": {"S": fence}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+
+    def put(self, text: str, fence: str | None, send_by: SendBy | None = None) -> None:
+        """Writes the item if its `Info` is exactly the fence, or, without one, if there is no item."""
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(LockID)"}
+        if fence is not None:
+            condition = {
+                "ConditionExpression": "#info = :fence",
+                "ExpressionAttributeNames": {"#info": "Info"},
+                "ExpressionAttributeValues": {":fence": {"S": fence}},
+            }
+        with translated(self.puts, self.target), _in_time(send_by):
+            self.client().put_item(
+                TableName=self.table,
+                Item={"LockID": {"S": self.key}, "Info": {"S": text}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **condition,
             )
 
     def shown_by(self, error: AwsError) -> LockPlace | None:
@@ -83,6 +101,7 @@ class FilePlace:
 
     reads = "s3:GetObject"
     deletes = "s3:DeleteObject"
+    puts = "s3:PutObject"
 
     @property
     def target(self) -> str:
@@ -109,6 +128,13 @@ class FilePlace:
         """Deletes the object if its ETag is the fence."""
         with translated(self.deletes, self.target), _in_time(send_by):
             self.client().delete_object(Bucket=self.bucket, Key=self.key, IfMatch=fence)
+
+    def put(self, text: str, fence: str | None, send_by: SendBy | None = None) -> None:
+        """Writes the object if its ETag is the fence, or, without one, if there is no object."""
+        condition = {"IfNoneMatch": "*"} if fence is None else {"IfMatch": fence}
+        body = {"Body": text.encode(), "ContentType": "application/json"}  # the type that Terraform gives it
+        with translated(self.puts, self.target), _in_time(send_by):
+            self.client().put_object(Bucket=self.bucket, Key=self.key, **body, **condition)
 
     def shown_by(self, error: AwsError) -> LockPlace | None:  # noqa: ARG002 - the same face as the item's
         """None: S3 says nothing of the object that made the condition fail."""

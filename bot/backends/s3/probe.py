@@ -40,6 +40,34 @@ def probe_item(place: ItemPlace) -> PlaceProbe:
     return _probe(place, PlaceKind.ITEM, put, other="another text")
 
 
+def probe_puts(place: FilePlace | ItemPlace, first: str, second: str, *, other: str) -> PlaceProbe:
+    """Writes a lock where none is, then tries to write it again, and over it under another fence, then under its own.
+
+    `first` and `second` are two texts of a throw-away lock, `other` a fence that neither has.
+    """
+    took = _tried(lambda: place.put(first, None))
+    again = _tried(lambda: place.put(second, None))
+    wrong = _tried(lambda: place.put(second, other))
+    there = _tried(place.read)
+    right = _tried(lambda: place.put(second, there.fence)) if isinstance(there, LockPlace) else None
+    now = _tried(place.read)
+    left = _tried(lambda: place.delete(now.fence)) if isinstance(now, LockPlace) else None
+
+    steps = (took, again, wrong, there, right, now, left)
+    refused = (isinstance(step, AwsError) and step.trouble is None for step in (again, wrong))
+    is_first, is_second = (isinstance(step, LockPlace) for step in (there, now))
+    is_proven = took is None and all(refused) and is_first and right is None and is_second and there != now
+    return PlaceProbe(
+        kind=PlaceKind.FILE if isinstance(place, FilePlace) else PlaceKind.ITEM,
+        place=place.target,
+        is_conditional=is_proven,
+        missing_rights=(),
+        detail="; ".join(dict.fromkeys(step.detail for step in steps if isinstance(step, AwsError) and step.trouble)),
+        is_proven=is_proven,
+        trouble=next(filter(None, map(_trouble, steps)), None),
+    )
+
+
 def keeps_versions(client: Callable[[], Any], bucket: str) -> bool:
     """Whether versioning of the bucket is on. Raises AwsError."""
     with translated("s3:GetBucketVersioning", f"bucket {bucket}"):

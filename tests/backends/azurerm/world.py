@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bot.backends.azurerm.kind import CAN, KIND
 from bot.backends.azurerm.section import Backend
 from bot.backends.frame import Means
-from bot.backends.remote import RemoteBackend
+from bot.backends.holding import HoldingBackend
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
@@ -43,10 +43,10 @@ class AzureWorld:
         self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"AZURE_SAS": secret}))
         return self.means[-1]
 
-    def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> RemoteBackend:
+    def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> HoldingBackend:
         """A backend with a client of its own, of a store that is known to honour conditions."""
         opened = KIND.open(self.section, self.new_means()).backend
-        return RemoteBackend(
+        return HoldingBackend(
             opened._store, CAN, WallClock(), address=self.proxy.url,
             proofs=proofs or Trusted(), endpoint=endpoint, timeout=timeout,
         )  # fmt: skip
@@ -98,8 +98,14 @@ class AzureWorld:
     def reads(self, _: PlaceKind) -> Matcher:
         return lambda call: call.method == "HEAD"
 
+    def puts(self, _: PlaceKind) -> Matcher:
+        return lambda call: call.method == "PUT"
+
     def deletes(self, _: PlaceKind) -> Matcher:
         return lambda call: call.method == "PUT"
+
+    def put_right(self, _: PlaceKind) -> str:
+        return "blobs/write"
 
     def read_right(self, _: PlaceKind) -> str:
         return "blobs/read"

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bot.backends.frame import Means
 from bot.backends.gcs.kind import CAN, KIND
 from bot.backends.gcs.section import Backend
-from bot.backends.remote import RemoteBackend
+from bot.backends.holding import HoldingBackend
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
@@ -42,10 +42,10 @@ class GcsWorld:
         self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"GCS_TOKEN": secret}))
         return self.means[-1]
 
-    def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> RemoteBackend:
+    def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> HoldingBackend:
         """A backend with a client of its own, of a store that is known to honour conditions."""
         opened = KIND.open(self.section, self.new_means()).backend
-        return RemoteBackend(
+        return HoldingBackend(
             opened._store, CAN, WallClock(), address=self.proxy.url,
             proofs=proofs or Trusted(), endpoint=endpoint, timeout=timeout,
         )  # fmt: skip
@@ -88,8 +88,14 @@ class GcsWorld:
     def reads(self, _: PlaceKind) -> Matcher:
         return lambda call: call.method == "GET" and ".tflock" in call.path
 
+    def puts(self, _: PlaceKind) -> Matcher:
+        return lambda call: call.method == "POST"
+
     def deletes(self, _: PlaceKind) -> Matcher:
         return lambda call: call.method == "DELETE"
+
+    def put_right(self, _: PlaceKind) -> str:
+        return "storage.objects.create"
 
     def read_right(self, _: PlaceKind) -> str:
         return "storage.objects.get"

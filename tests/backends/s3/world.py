@@ -20,6 +20,7 @@ from tests.worlds.clocks import WallClock
 from tests.worlds.stores import Trusted
 
 KEY = "environments/staging/terraform.tfstate"
+CAN = S3Backend.can
 COMBINATIONS = {
     "item": (PlaceKind.ITEM,),
     "file": (PlaceKind.FILE,),
@@ -97,8 +98,14 @@ class S3World:
             return operation("dynamodb:GetItem")
         return operation("s3:GetObject", suffix=".tflock")
 
+    def puts(self, kind: PlaceKind) -> Matcher:
+        return operation("dynamodb:PutItem" if kind is PlaceKind.ITEM else "s3:PutObject")
+
     def deletes(self, kind: PlaceKind) -> Matcher:
         return operation("dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject")
+
+    def put_right(self, kind: PlaceKind) -> str:
+        return "dynamodb:PutItem" if kind is PlaceKind.ITEM else "s3:PutObject"
 
     def read_right(self, kind: PlaceKind) -> str:
         return "dynamodb:GetItem" if kind is PlaceKind.ITEM else "s3:GetObject"

@@ -521,3 +521,7 @@ async def test_contents_and_versions_of_a_store_that_is_away_are_unseen(world):
 
     assert isinstance(await backend.contents(), Unseen)
     assert isinstance(await backend.versions(5), Unseen)
+
+
+def test_a_backend_that_says_that_it_can_swap_is_held_to_the_contract_of_holds(world, is_holding):
+    assert world.backend().can.swap is is_holding

@@ -7,7 +7,6 @@ Every call first passes `Switchboard.pass_through`, where a test may make it fai
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import selectors
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +14,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from bot.backends.settle import settled, swapped, taken
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.hold import is_of
 from bot.core.lock import (
     Abilities,
     Billing,
@@ -27,6 +28,7 @@ from bot.core.lock import (
     LockSeen,
     PlaceKind,
     PlaceRelease,
+    PlaceTaken,
     Refusals,
     ReleaseResult,
     StateAbsent,
@@ -34,7 +36,9 @@ from bot.core.lock import (
     StateSeen,
     TableCapacity,
     TableSeen,
+    TakeResult,
     TimeToLive,
+    lock_text,
     parse_lock_info,
 )
 from bot.core.recovery.contents import Contents, Version
@@ -124,7 +128,8 @@ class MemoryStore:
     """Where a state and its lock stand: the truth that Terraform and the bot both reach for.
 
     `texts` has the text and the fence of each place that is held. `fault` is what is wrong with the state. `on_delete`
-    is told of every lock that a conditional delete removed, at that instant.
+    is told of every lock that a conditional delete removed, at that instant, `on_hold` of every lock that the bot
+    wrote, with what it replaced.
     """
 
     kinds: tuple[PlaceKind, ...]
@@ -132,6 +137,7 @@ class MemoryStore:
     last_written: datetime | None = None
     fault: str | None = None
     on_delete: Callable[[PlaceKind, str], None] = lambda _kind, _text: None
+    on_hold: Callable[[PlaceKind, str, str | None], None] = lambda _kind, _text, _before: None
     writes: int = 0
     versions: list[tuple[Version, Contents]] = field(default_factory=list)
 
@@ -142,6 +148,15 @@ class MemoryStore:
     def clear(self, kind: PlaceKind) -> None:
         self.texts.pop(kind, None)
 
+    def swap_if(self, kind: PlaceKind, fence: str, text: str) -> bool:
+        """Puts the text there if the place has this fence."""
+        before, there = self.texts.get(kind, (None, None))
+        if there != fence or before is None:
+            return False
+        self.write(kind, text)
+        self.on_hold(kind, text, before)
+        return True
+
     def delete_if(self, kind: PlaceKind, fence: str) -> str | None:
         """Deletes the place if it has this fence; the text that stood there before, None if there was none."""
         text, there = self.texts.get(kind, (None, None))
@@ -151,7 +166,7 @@ class MemoryStore:
         return text
 
 
-S3_LIKE = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
+S3_LIKE = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=True)
 
 
 @dataclass(frozen=True)
@@ -242,6 +257,56 @@ class MemoryLockBackend:
         changed = self._place(place.kind) is not None
         return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED if changed else ReleaseResult.RELEASED, "")
 
+    async def take(self, kind: PlaceKind, hold: LockInfo, *, before: float = math.inf) -> PlaceTaken:
+        try:
+            await self.switchboard.pass_through(f"hold {kind}")
+            if self.clock.running() > before:
+                return PlaceTaken(kind, TakeResult.NOT_SENT, detail="it was held up for too long")
+            if kind not in self.store.texts:
+                self.store.write(kind, lock_text(hold))
+                self.store.on_hold(kind, lock_text(hold), None)
+            await self.switchboard.pass_through(f"held {kind}")
+        except Throttle:
+            return PlaceTaken(kind, TakeResult.THROTTLED, detail="the store asks for patience")
+        except Unreachable as error:
+            return taken(kind, error.detail, await self._told(kind), hold)
+        now = self._place(kind)
+        if now is not None and not is_of(now.info, hold):
+            return PlaceTaken(kind, TakeResult.HELD, now)
+        return PlaceTaken(kind, TakeResult.TAKEN, now)
+
+    async def swap(self, place: LockPlace, hold: LockInfo, *, before: float = math.inf) -> PlaceRelease:
+        if place.info is None:
+            return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
+        try:
+            await self.switchboard.pass_through(f"swap {place.kind}")
+            if self.clock.running() > before:
+                return PlaceRelease(place, ReleaseResult.NOT_SENT, "it was held up for too long")
+            is_done = self.store.swap_if(place.kind, place.fence, lock_text(hold))
+            await self.switchboard.pass_through(f"swapped {place.kind}")
+        except Throttle:
+            return PlaceRelease(place, ReleaseResult.THROTTLED, "the store asks for patience")
+        except Unreachable as error:
+            return swapped(place, error.detail, await self._told(place.kind), hold, is_open=True)
+        if is_done:
+            return PlaceRelease(place, ReleaseResult.RELEASED)
+        return settled(place, "nothing was replaced", self._place(place.kind), is_open=False)
+
+    async def end(self, kind: PlaceKind, hold: LockInfo, *, before: float = math.inf) -> PlaceRelease:
+        there = await self._told(kind)
+        if isinstance(there, str):
+            return PlaceRelease(LockPlace(kind, "", "", hold), ReleaseResult.NOT_SENT, there)
+        if there is None or not is_of(there.info, hold):
+            return PlaceRelease(LockPlace(kind, "", "", hold), ReleaseResult.ALREADY_FREE)
+        return await self.release(there, before=before)
+
+    async def _told(self, kind: PlaceKind) -> LockPlace | str | None:
+        try:
+            await self.switchboard.pass_through(f"read {kind}")
+        except (Throttle, Unreachable):
+            return "it could not be read"
+        return self._place(kind)
+
     async def _settled(self, place: LockPlace, error: Unreachable) -> PlaceRelease:
         try:
             await self.switchboard.pass_through(f"read {place.kind}")
@@ -284,15 +349,6 @@ class MemorySweep:
 
 class Throttle(Exception):
     """A fault: the store or the system asks for patience, and has done nothing."""
-
-
-def lock_text(info: LockInfo) -> str:
-    """The lock info as Terraform writes it."""
-    created = info.created.isoformat().replace("+00:00", "Z")
-    return json.dumps(
-        {"ID": info.id, "Operation": info.operation, "Info": info.info, "Who": info.who, "Version": info.version,
-         "Created": created, "Path": info.path}
-    )  # fmt: skip
 
 
 def unseen_by(error: Throttle | Unreachable, at: datetime, system: str = "the store") -> Unseen:

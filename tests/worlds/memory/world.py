@@ -83,7 +83,7 @@ class MemoryWorld:
     def _wired(self) -> World:
         backend = MemoryLockBackend(self.store, self.clock, self.switchboard)
         return World(
-            states={STATE: State(StateName(STATE, "", self.protected), backend, "memory", (DEPLOY,))},
+            states={STATE: State(StateName(STATE, "", self.protected), backend, "memory", (DEPLOY,), holds=backend)},
             sources={"github": self.ci},
             journal=self.journal,
             records=self.records,

@@ -1,0 +1,88 @@
+"""A hold's lock: what it says, how it is read again, and what is never taken for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.hold import OPERATION, HoldWords, held_by, hold_info, is_hold, is_of, prolonged, words_of
+from bot.core.lock import lock_text, parse_lock_info
+from bot.core.phrase import plain
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=UTC)
+LINK = "https://acme.slack.com/archives/C0INC/p1700000000000100"
+SAID = HoldWords("h1", "quinn", "inc-staging", "the apply died", NOON.replace(microsecond=0), LINK)
+HOLD = hold_info("0e8400e2-29b4-41d4-a716-446655440000", SAID, created=NOON, path="acme/staging")
+TEXT = st.text(max_size=300)
+
+
+def test_a_hold_says_who_why_until_when_and_where_as_terraform_prints_it():
+    said = json.loads(lock_text(HOLD))
+
+    assert said["Operation"] == "tflock hold"
+    assert said["Who"] == "tflock@inc-staging (@quinn)"
+    assert said["Info"] == f"the apply died; until 2026-11-21 12:00:00 UTC; {LINK}; hold h1"
+
+
+@given(user=TEXT, channel=TEXT, reason=TEXT, link=TEXT)
+def test_whatever_people_write_a_hold_is_read_again_with_its_name_and_its_end(user, channel, reason, link):
+    said = replace(SAID, user=user, channel=channel, reason=reason, link=link)
+
+    info = parse_lock_info(lock_text(hold_info("l1", said, created=NOON, path="p")))
+
+    read = words_of(info)
+    assert (read.ref, read.until) == (SAID.ref, SAID.until)
+    assert is_of(info, HOLD) is (info.who == HOLD.who)
+    assert len(lock_text(info)) < 6_000  # Azure's metadata takes 8 KiB
+
+
+@given(info=TEXT, who=TEXT)
+def test_a_hold_of_another_form_is_a_hold_without_an_end(info, who):
+    odd = words_of(replace(HOLD, info=info, who=who))
+
+    assert odd is not None
+    assert odd.until is None
+    assert plain(held_by(odd))
+
+
+def test_a_lock_of_terraforms_own_is_no_hold_whatever_its_info_says():
+    apply = replace(HOLD, operation="OperationTypeApply")
+
+    assert not is_hold(apply)
+    assert words_of(apply) is None
+    assert not is_of(apply, HOLD)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(HOLD, info=HOLD.info.replace("hold h1", "hold h2")),
+        replace(HOLD, who="tflock@inc-staging (@parker)"),
+        replace(HOLD, created=NOON + timedelta(seconds=1)),
+        None,
+    ],
+)
+def test_another_hold_is_not_this_one(other):
+    assert is_of(HOLD, HOLD)
+    assert not is_of(other, HOLD)
+
+
+def test_a_prolonged_hold_is_the_same_hold_with_another_end():
+    longer = prolonged(HOLD, NOON + timedelta(hours=1))
+
+    assert is_of(longer, HOLD)
+    assert words_of(longer).until == SAID.until + timedelta(hours=1)
+    assert words_of(longer).reason == SAID.reason
+    with pytest.raises(ValueError, match="not a hold"):
+        prolonged(replace(HOLD, operation="OperationTypeApply"), NOON)
+
+
+def test_a_hold_is_said_with_its_end_or_that_it_is_over():
+    assert plain(held_by(SAID)) == "held by quinn until 2026-11-21 12:00:00 UTC"
+    assert plain(held_by(SAID, now=NOON)) == "held by quinn, which ended at 2026-11-21 12:00:00 UTC"
+    assert HOLD.operation == OPERATION
