@@ -247,6 +247,21 @@ def wait(
     raise typer.Exit(run(wait_for(configuration(need_slack=False), state, os.environ, timeout=longest)))
 
 
+@cli.command(epilog=_examples("tflock init", "tflock init ../infra ../network --output tflock.yml"))
+def init(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH …]", help="Folders of checkouts.", show_default="this one")
+    ] = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", help="The file to write; - prints it.")] = Path("tflock.yml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+) -> None:
+    """Read the Terraform backends and CI files of a checkout; write a configuration to start from. Runs nothing."""
+    from bot.cli.init.command import init as find  # noqa: PLC0415 - only this command reads HCL
+
+    raise typer.Exit(find(paths or [Path()], output, os.environ, force=force))
+
+
 @cli.command(
     epilog=_examples("tflock explain < apply.log", "terraform apply 2>&1 | tee apply.log | tflock explain --json")
 )

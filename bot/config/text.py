@@ -103,9 +103,13 @@ def _uncollected() -> Iterator[None]:
 
 def _loader(text: str) -> Any:
     """The parser in C where PyYAML has it, which is ten times as fast; the other one for what nests too deep for it."""
-    is_deep = max(accumulate(_BRACKETS[found] for found in re.findall(r"[][{}]", text)), default=0) > _DEEPEST
-    is_deep = is_deep or max(map(len, re.findall(r"(?m)^[ ?-]*", text)), default=0) > _DEEPEST
-    return (yaml.SafeLoader if is_deep else getattr(yaml, "CSafeLoader", yaml.SafeLoader))(text)
+    return (yaml.SafeLoader if nests_too_deep(text) else getattr(yaml, "CSafeLoader", yaml.SafeLoader))(text)
+
+
+def nests_too_deep(text: str) -> bool:
+    """Whether a text may nest deeper than the parser in C can recurse."""
+    deepest = max(accumulate(_BRACKETS[found] for found in re.findall(r"[][{}]", text)), default=0)
+    return deepest > _DEEPEST or max(map(len, re.findall(r"(?m)^[ ?-]*", text)), default=0) > _DEEPEST
 
 
 def _in_plain_words(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:

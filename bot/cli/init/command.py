@@ -1,0 +1,137 @@
+"""The command: reads checkouts, and writes the configuration or shows the difference to the one that is there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from bot.cli.frame import FAILED, OK, WRONG, complain
+from bot.cli.init import azure, github, gitlab, others
+from bot.cli.init.join import Found, joined_up, named, without_doubles
+from bot.cli.init.roots import Root, roots
+from bot.cli.init.tree import Checkout, opened
+from bot.cli.init.uses import Use
+from bot.cli.init.write import Written, written
+
+_MOST_SHOWN = 20
+
+
+def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, force: bool) -> int:
+    """Returns the exit code: ok if the file was written or is the same already, failed if it is there and differs, or
+    if there is nothing to write.
+    """
+    try:
+        checkouts = [opened(path) for path in paths]
+    except OSError as error:
+        return complain(f"{error.filename}: {error.strerror}. Nothing was written.", WRONG)
+    found = read(checkouts, environ)
+    for checkout in checkouts:
+        for fault in checkout.faults[:_MOST_SHOWN]:
+            typer.echo(f"{fault.at}: {fault.words}", err=True)
+        if len(checkout.faults) > _MOST_SHOWN:
+            typer.echo(f"… and {len(checkout.faults) - _MOST_SHOWN} more files that could not be read", err=True)
+    if found.complete + found.incomplete == 0:
+        where = ", ".join(map(str, paths))
+        return complain(f"No backend block and no remote_state was found in {where}. Nothing was written.")
+    return _put(found, output, force=force)
+
+
+def read(checkouts: Sequence[Checkout], environ: Mapping[str, str]) -> Written:
+    """The configuration that these checkouts come to."""
+    uses = [use for checkout in checkouts for use in uses_in(checkout)]
+    all_roots = [roots(checkout) for checkout in checkouts]
+    found = Found()
+    names = dict[str, str]()
+    for checkout, mine in zip(checkouts, all_roots, strict=True):
+        one = joined_up(checkout, mine, _own(checkout, uses))
+        found.states += one.states
+        found.questions += one.questions
+        found.questions += _unknown(checkout, mine)
+        names.setdefault("", checkout.name)
+    states = without_doubles(found.states)
+    named(states, names)
+    states.sort(key=lambda state: state.name.lower())
+    origin = ", ".join(checkout.name for checkout in checkouts)
+    sections = dict[str, Mapping[str, str]]()
+    for checkout in checkouts:
+        sections = {**_sections(checkout), **{name: each for name, each in sections.items() if all(each.values())}}
+    return written(f"the files of {origin}", states, found.questions, sections, environ)
+
+
+def uses_in(checkout: Checkout) -> list[Use]:
+    """What all pipelines of a checkout do with Terraform."""
+    return [use for system in (github, gitlab, azure, others) for use in system.uses(checkout)]
+
+
+def _own(checkout: Checkout, uses: Sequence[Use]) -> list[Use]:
+    return [use for use in uses if checkout.has(use.at.file)]
+
+
+def _unknown(checkout: Checkout, mine: Sequence[Root]) -> list[str]:
+    if not mine:
+        return []
+    return [
+        f"{at}: {system} runs Terraform here, and tflock cannot see its runs. Let its jobs use `tflock claim`, or "
+        "expect that a second person has to agree to each unlock. On which states does it run?"
+        for system, at in others.unknown_systems(checkout)
+    ]
+
+
+def _sections(checkout: Checkout) -> dict[str, Mapping[str, str]]:
+    """What the entries under `ci` would say for this checkout; empty values have to be asked."""
+    host = checkout.remote.host if checkout.remote else ""
+    return {
+        github.CI: {} if host in {"", "github.com"} else {"base_url": f"https://{host}/api/v3"},
+        gitlab.CI: {} if host in {"", "gitlab.com"} else {"base_url": f"https://{host}/api/v4"},
+        azure.CI: {"base_url": azure.organisation(checkout)},
+        others.JENKINS: {"base_url": ""},
+        others.ECS: {},
+    }
+
+
+def _put(found: Written, output: Path, *, force: bool) -> int:
+    if str(output) == "-":
+        typer.echo(found.text, nl=False)
+        return OK
+    try:
+        before = output.read_text(encoding="utf-8") if output.exists() else None
+        if before is not None and before != found.text and not force:
+            typer.echo(_difference(before, found.text, output), nl=False)
+            return complain(
+                f"{output} is there already and differs, as shown. Nothing was changed; --force overwrites it."
+            )
+        if before != found.text:
+            output.write_text(found.text, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return complain(f"{output}: {error}. Nothing was changed.")
+    typer.echo(_summary(found, output, is_new=before != found.text))
+    return OK if found.complete else FAILED
+
+
+def _difference(before: str, after: str, output: Path) -> str:
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), str(output), f"{output} (found now)"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _summary(found: Written, output: Path, *, is_new: bool) -> str:
+    said = [f"{_count(found.complete, 'state')} {'written to' if is_new else 'as before in'} {output}."]
+    if found.guessed:
+        said.append(f"{_count(found.guessed, 'state')} with guesses: look for “guessed” in the file.")
+    if found.incomplete:
+        said.append(f"{_count(found.incomplete, 'state')} not complete, commented out at the end.")
+    if found.questions:
+        said += ["", f"{_count(len(found.questions), 'question')}, also at the head of the file:"]
+        said += [f"  {question}" for question in found.questions[:_MOST_SHOWN]]
+        left = len(found.questions) - _MOST_SHOWN
+        said += [f"  … and {left} more in the file"] if left > 0 else []
+    said += ["", "Next: tflock doctor"]
+    return "\n".join(said)
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

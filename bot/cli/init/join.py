@@ -1,0 +1,424 @@
+"""Folders and what pipelines do in them, into states.
+
+A pipeline that may run on a state belongs to it, also where its folder is only known when it runs: one that is
+forgotten weakens the gate, one too many only costs a question to the CI system. It is then marked as guessed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.cli.init.holes import bound, filled, holes_in, is_known, shown
+from bot.cli.init.keys import Keys, keys_of
+from bot.cli.init.roots import Root
+from bot.cli.init.shell import joined
+from bot.cli.init.syntax import hcl_of
+from bot.cli.init.tree import Checkout, Place
+from bot.cli.init.uses import Seen, Use
+from bot.config.models import BACKEND_SECTIONS
+
+_MOST_VARIANTS = 200
+_EXAMPLES = re.compile(r"(^|/)(examples?|tests?|fixtures?|testdata|samples?|\.examples?)(/|$)")
+_CONFIG_FILES = re.compile(r"\.tfbackend$|backend[^/]*\.(hcl|conf|config|tfvars|tf)$|\.backend(\.\w+)?$", re.IGNORECASE)
+_VALUES_FILES = re.compile(r"(?:^|/)([\w.-]+?)\.tfvars$")
+_PRODUCTION = re.compile(r"(?<!non-)(?<!non)(?<!pre-)(?<!pre)\b(?:prod|production|prd)(?![a-z])", re.IGNORECASE)
+_PLAIN_WORDS = frozenset({
+    "terraform", "infra", "infrastructure", "environments", "environment", "envs", "env", "live", "stacks", "stack",
+    "deployments", "deployment", "deploy", "src", "iac", "tf", "accounts", "projects", "workspaces", "backend",
+    "backends", "config", "configs", "terragrunt", "modules", "roots",
+})  # fmt: skip
+"""Folders whose names say nothing of a state."""
+
+
+@dataclass
+class Mapped:
+    """A pipeline of a state, and why that is a guess if it is one."""
+
+    seen: Seen
+    at: Place
+    guess: str = ""
+
+
+@dataclass
+class State:
+    """`missing` are sentences: a state with any is not complete. `notes` are for the person who reads the file."""
+
+    folder: str
+    at: Place
+    keys: Keys
+    variant: str = ""
+    guesses: list[str] = field(default_factory=list)
+    pipelines: list[Mapped] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """Systems that run Terraform on it and that tflock cannot ask."""
+    name: str = ""
+
+    @property
+    def missing(self) -> list[str]:
+        return self.keys.missing
+
+    @property
+    def is_production(self) -> bool:
+        return bool(_PRODUCTION.search(self.name))
+
+
+@dataclass
+class Found:
+    """All that was found in the checkouts, to be written down."""
+
+    states: list[State] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+
+def joined_up(checkout: Checkout, roots: Sequence[Root], uses: Sequence[Use]) -> Found:
+    """The states of one checkout, complete or not, without names."""
+    found, matched = Found(), set[int]()
+    for root in roots:
+        if _EXAMPLES.search(root.folder):
+            found.questions.append(f"{root.at}: is this a state of yours? It lies among examples, so it is left out.")
+            continue
+        states = _states_of(checkout, root, uses, matched)
+        found.states += states
+    for index, use in enumerate(uses):
+        if index not in matched and use.applies and use.pipeline is not None and roots:
+            where = f"the folder {shown(use.folder) or '.'} has no backend block"
+            found.questions.append(f"{use.at}: on which state does this run Terraform? As far as can be read, {where}.")
+    _share_regions(found.states)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """One way in which a root is initialised. `use` None: no pipeline is known that does."""
+
+    values: Mapping[str, Any]
+    workspace: str | None
+    env: Mapping[str, str]
+    label: str
+    guesses: tuple[str, ...]
+    use: Use | None = None
+    mapped: tuple[Mapped, ...] = ()
+
+
+def _states_of(checkout: Checkout, root: Root, uses: Sequence[Use], matched: set[int]) -> list[State]:
+    variants = list[_Variant]()
+    for index, use in enumerate(uses):
+        binding = _binding(root, use)
+        if binding is not None:
+            matched.add(index)
+            variants += _variants(checkout, root, use, binding)
+    states = _grouped(root, variants)
+    if not any(not state.missing for state in states):
+        from_files = list(_by_files(checkout, root, variants))
+        made = _grouped(root, from_files)
+        if any(not state.missing for state in made):
+            states = [state for state in made if not state.missing]
+    if not states:
+        states = _grouped(root, [_Variant(root.values, None, {}, "", ())])
+    states = _spread(states)
+    return _by_workspaces(checkout, root, states)
+
+
+def _binding(root: Root, use: Use) -> dict[str, str] | None:
+    folder = root.folder or "."
+    if use.below and is_known(use.folder) and (folder.startswith(f"{use.folder}/") or not use.folder):
+        return {}
+    return bound(use.folder or ".", folder)
+
+
+def _variants(checkout: Checkout, root: Root, use: Use, binding: Mapping[str, str]) -> Iterator[_Variant]:
+    """Each way to fill what is not known in a use: by files that are there, or by the values that it offers."""
+    guess = "" if is_known(use.folder) else f"its folder is only known when it runs ({shown(use.folder)})"
+    if use.below:
+        guess = f"it runs in all folders below {use.folder or '.'}"
+    for values, words, reasons in _fillings(checkout, root, use, binding):
+        outside = {f"get_env_{name}": value for name, value in use.env.items()}
+        outside |= {f"var.{name.removeprefix('TF_VAR_')}": value for name, value in use.env.items()}
+        config = {
+            name: filled(value, outside) if isinstance(value, str) else value for name, value in root.values.items()
+        }
+        read, label = list(reasons), words
+        for given in use.config:
+            text = filled(given, values)
+            name, equals, value = text.partition("=")
+            if equals and "/" not in name:
+                config[name.strip()] = value.strip().strip("\"'")
+                continue
+            path = joined(root.folder, text)
+            path = path if checkout.has(path) else joined("", text)
+            if is_known(path) and checkout.has(path):
+                config |= hcl_of(checkout, path)
+                label = label or _label_of(path)
+            else:
+                missing = f"the backend configuration {shown(text)} is not in the checkout"
+                read.append(missing)
+        config |= {name: filled(value, values) for name, value in use.overrides.items()}
+        workspace = filled(use.workspace, values) if use.workspace else None
+        env = {name: filled(value, values) for name, value in use.env.items()}
+        mapped = () if use.pipeline is None or not use.applies else (Mapped(use.pipeline, use.at, guess),)
+        yield _Variant(config, workspace, env, workspace or label, tuple(read), use, mapped)
+
+
+def _fillings(
+    checkout: Checkout, root: Root, use: Use, binding: Mapping[str, str]
+) -> Iterator[tuple[dict[str, str], str, tuple[str, ...]]]:
+    """Values for the holes, the words that tell this filling from others, and what was guessed with them."""
+    texts = [*use.config, *use.overrides.values(), use.workspace or "", *use.env.values()]
+    needed = [name for name in dict.fromkeys(itertools.chain.from_iterable(map(holes_in, texts)))
+              if name not in binding]  # fmt: skip
+    known = [dict(binding)]
+    if needed:
+        by_files = list(_by_existing(checkout, root, use, binding))
+        if by_files:
+            known = by_files
+        rest = [name for name in needed if name not in known[0] and use.options.get(name)]
+        made = [
+            {**one, **dict(zip(rest, each, strict=True))}
+            for one in known
+            for each in itertools.product(*(use.options[name] for name in rest))
+        ]
+        known = made[:_MOST_VARIANTS]
+    for one in known:
+        new = {name: value for name, value in one.items() if name not in binding}
+        reasons = [f"{name} can be {value}" for name, value in new.items()]
+        yield one, "-".join(dict.fromkeys(_label_of(value) for value in new.values())), tuple(reasons)
+
+
+def _by_existing(checkout: Checkout, root: Root, use: Use, binding: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """What the holes in the names of files can be, by the files that are there."""
+    files = [each for each in use.config if "=" not in each] or list(use.var_files)
+    for given in files:
+        pattern = joined(root.folder, filled(given, binding))
+        if is_known(pattern):
+            continue
+        found = [values for file in checkout.files if (values := bound(pattern, file)) is not None]
+        if found:
+            yield from ({**binding, **values} for values in found[:_MOST_VARIANTS])
+            return
+
+
+def _by_files(checkout: Checkout, root: Root, variants: Sequence[_Variant]) -> Iterator[_Variant]:
+    """Backend configurations that lie in or below the folder, where no pipeline says which one is used."""
+    prefix = f"{root.folder}/" if root.folder else ""
+    files = [file for file in checkout.files if file.startswith(prefix) and _CONFIG_FILES.search(file)]
+    files = [file for file in files if not file.endswith(".tf")]
+    mapped = tuple(
+        Mapped(each.seen, each.at, each.guess or "which backend configuration it uses is only known when it runs")
+        for variant in variants
+        for each in variant.mapped
+    )
+    workspaces: list[str | None] = [*dict.fromkeys(variant.workspace for variant in variants if variant.workspace)]
+    env = dict(itertools.chain.from_iterable(variant.env.items() for variant in variants))
+    for file in files:
+        values = {key: value for key, value in hcl_of(checkout, file).items() if not isinstance(value, list)}
+        for workspace in workspaces or [None]:
+            guess = f"no pipeline says that {file} is used; each such file is taken for a state"
+            yield _Variant({**root.values, **values}, workspace, env, _label_of(file), (guess,), mapped=mapped)
+
+
+def _label_of(path: str) -> str:
+    """What a file's name tells: `envs/dev.s3.tfbackend` is dev, `dev/backend.hcl` is dev."""
+    name = re.sub(r"\.(tfbackend|hcl|conf|config|tfvars|backend|s3|gcs|azurerm|tf)\b", "", posixpath.basename(path))
+    name = re.sub(r"(^|[-_.])(backend|config|state)([-_.]|$)", r"\3", name).strip("-_.")
+    return name or posixpath.basename(posixpath.dirname(path))
+
+
+def _grouped(root: Root, variants: Iterable[_Variant]) -> list[State]:
+    """Variants that come to the same state are one."""
+    states = dict[str, State]()
+    for variant in variants:
+        keys = keys_of(root.kind, variant.values, variant.workspace, variant.env)
+        state = State(root.folder, root.at, keys, variant.label, [*root.guesses, *variant.guesses])
+        key = repr(sorted((name, str(value)) for name, value in keys.values.items() if name != "region"))
+        known = states.setdefault(key, state)
+        known.guesses = [guess for guess in known.guesses if guess in state.guesses]
+        if len(keys.missing) < len(known.missing) or ("region" in keys.values and "region" not in known.keys.values):
+            known.keys = keys
+        _add(known.pipelines, variant.mapped)
+        if variant.use is not None and variant.use.system and variant.use.system not in known.unseen:
+            known.unseen.append(variant.use.system)
+    return list(states.values())
+
+
+def _spread(states: list[State]) -> list[State]:
+    """A use whose state is not known may be on any of its folder's states: its pipelines are added to all of them."""
+    complete = [state for state in states if not state.missing]
+    chosen = [state for state in complete if "workspace" in state.keys.values]
+    # who is not known to run here at all says nothing of the workspace default
+    weak = [state for state in complete if chosen and state not in chosen and all(one.guess for one in state.pipelines)]
+    complete = [state for state in complete if state not in weak]
+    if not complete or len(complete) == len(states):
+        return states
+    for state in states:
+        if state in complete:
+            continue
+        for each in complete:
+            guess = "its backend configuration or workspace is only known when it runs"
+            _add(each.pipelines, [Mapped(one.seen, one.at, guess) for one in state.pipelines])
+            each.unseen += [system for system in state.unseen if system not in each.unseen]
+    kept = [state for state in states if state.missing and _is_another(state, complete)]
+    return [*complete, *kept]
+
+
+def _is_another(state: State, complete: list[State]) -> bool:
+    """Whether an incomplete state has a value of its own: else it is only a use that says less."""
+    said = {(key, value) for key, value in state.keys.values.items() if isinstance(value, str) and is_known(value)}
+    return all(bool(said - set(_pairs(each))) for each in complete)
+
+
+def _pairs(state: State) -> Iterator[tuple[str, Any]]:
+    yield from state.keys.values.items()
+
+
+def _add(into: list[Mapped], more: Iterable[Mapped]) -> None:
+    for each in more:
+        known = next((one for one in into if one.seen.ci == each.seen.ci and one.seen.keys == each.seen.keys), None)
+        if known is None:
+            into.append(Mapped(each.seen, each.at, each.guess))
+        elif known.guess and not each.guess:
+            known.guess, known.at = "", each.at
+
+
+def _by_workspaces(checkout: Checkout, root: Root, states: list[State]) -> list[State]:
+    """Where the code asks for its workspace, and no pipeline says which there are, files with values may tell."""
+    if any("workspace" in state.keys.values and not state.missing for state in states):
+        return states
+    if not _asks_for_workspace(checkout, root) or root.kind not in {"s3", "gcs", "azurerm"}:
+        return states
+    names = _names_of_values(checkout, root.folder)
+    made = list[State]()
+    for state in states:
+        unknown = {key for key, value in state.keys.values.items() if isinstance(value, str) and not is_known(value)}
+        if state.missing and unknown != {"workspace"}:
+            made.append(state)
+            continue
+        if not names:
+            words = f"{state.folder or '.'} uses terraform.workspace: which workspaces are there?"
+            if state.missing:
+                state.keys.missing = [words]
+            else:
+                state.guesses.append(f"the workspace default: {words}")
+            made.append(state)
+            continue
+        for name in names:
+            values = {key: value for key, value in state.keys.values.items() if key != "workspace"}
+            keys = Keys(state.keys.type, {**values, "workspace": name}, [], dict(state.keys.guesses), state.keys.notes)
+            guess = f"the workspace {name}: the folder uses workspaces, and has a file {name}.tfvars"
+            made.append(
+                State(state.folder, state.at, keys, name, [*state.guesses, guess], state.pipelines, state.unseen)
+            )
+    return made
+
+
+def _asks_for_workspace(checkout: Checkout, root: Root) -> bool:
+    return any(
+        "terraform.workspace" in (checkout.text(file) or "")
+        for file in checkout.files
+        if posixpath.dirname(file) == root.folder and file.endswith((".tf", ".tofu"))
+    )
+
+
+def _names_of_values(checkout: Checkout, folder: str) -> list[str]:
+    names = list[str]()
+    for file in checkout.files:
+        found = _VALUES_FILES.search(file)
+        near = posixpath.relpath(file, folder or ".")
+        if found and not near.startswith("..") and near.count("/") <= 1 and not file.endswith(".auto.tfvars"):
+            name = found[1]
+            if name not in {"terraform", "tofu", "common", "global", "default", "defaults", "variables", "example",
+                            "backend"} and "example" not in name:  # fmt: skip
+                names.append(name)
+    return list(dict.fromkeys(names))[:_MOST_VARIANTS]
+
+
+def _share_regions(states: Sequence[State]) -> None:
+    """A bucket of S3 whose region nobody names is taken to be where the others are."""
+    regions = Counter(
+        state.keys.values["region"]
+        for state in states
+        if state.keys.type == "s3" and is_known(str(state.keys.values.get("region", "\x00")))
+    )
+    for state in states:
+        if state.keys.type != "s3" or state.keys.values.get("region"):
+            continue
+        if regions:
+            state.keys.values["region"] = regions.most_common(1)[0][0]
+            state.keys.guesses["region"] = "most other states of this repository are there"
+        else:
+            state.keys.missing.append("region is given nowhere that could be read: in which one is the bucket?")
+
+
+def named(states: Sequence[State], names: Mapping[str, str]) -> None:
+    """Gives each state a short name of its own. `names` has the repository's name by the state's place."""
+    taken = set[str]()
+    short = Counter(_short(state, names) for state in states)
+    for state in states:
+        name = _short(state, names)
+        if short[name] > 1:
+            name = _long(state, names)
+        base, number = name, 2
+        while name.lower() in taken:
+            name, number = f"{base[:56]}-{number}", number + 1
+        taken.add(name.lower())
+        state.name = name
+
+
+def _short(state: State, names: Mapping[str, str]) -> str:
+    parts = _telling(state.folder)
+    label = state.variant if state.variant not in {"", "default"} else ""
+    if parts and label and label.startswith(parts[-1]):
+        parts.pop()
+    if label and label not in parts:
+        parts.append(label)
+    if not parts:
+        values = state.keys.values
+        key = str(values.get("state") or values.get("workspace") or values.get("key") or values.get("prefix") or "")
+        parts = _telling(re.sub(r"\.tfstate$", "", shown(key)))
+    return _fit("-".join(parts[-3:])) or _fit(names.get(state.folder, "")) or "main"
+
+
+def _telling(path: str) -> list[str]:
+    return [part for part in path.split("/") if part and part.lower() not in _PLAIN_WORDS]
+
+
+def _long(state: State, names: Mapping[str, str]) -> str:
+    label = state.variant if state.variant not in {"", "default"} else ""
+    folders = _telling(state.folder) if len(state.folder) > 40 else state.folder.split("/")  # noqa: PLR2004
+    key = re.sub(r"\.tfstate$", "", shown(str(state.keys.values.get("key", ""))))
+    if not label:
+        return _fit("-".join(_telling(key)[-3:])) or _fit("-".join(folders)) or "main"
+    whole = [*folders, label] if state.folder else [names.get("", ""), label]
+    return _fit("-".join(part for part in whole if part)) or "main"
+
+
+def _fit(text: str) -> str:
+    """As the configuration wants names: letters, digits, `.`, `_` and `-`, 60 at most, and not just a number."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+    if len(name) > 60:  # noqa: PLR2004 - as the configuration has it
+        name = name[-60:].lstrip("-._")
+    return f"state-{name}" if name.isdigit() else name
+
+
+def without_doubles(states: Sequence[State]) -> list[State]:
+    """States of several folders that are one object in the store are one, with the pipelines of all."""
+    made, by_identity = list[State](), dict[tuple[str, ...], State]()
+    for state in states:
+        section = BACKEND_SECTIONS.get(state.keys.type)
+        identity = section.identity(state.keys.values) if section is not None and not state.missing else None
+        if identity is None:
+            made.append(state)
+            continue
+        known = by_identity.get((state.keys.type, *identity))
+        if known is None:
+            by_identity[(state.keys.type, *identity)] = state
+            made.append(state)
+            continue
+        _add(known.pipelines, state.pipelines)
+        known.keys.notes.append(f"{state.at} is this state, too")
+    return made

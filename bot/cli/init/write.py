@@ -1,0 +1,207 @@
+"""States as a configuration file with comments: what is sure, what is guessed and why, and what has to be asked.
+
+The file is loaded with the product's own loader before anyone gets it; a state that the loader refuses becomes one
+that is not complete, with the loader's words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.cli.init.join import Mapped, State
+from bot.config.load import load
+from bot.core.systems import BY_TYPE
+from bot.errors import ConfigInvalid
+
+_TYPES = {"github": "github_actions", "gitlab": "gitlab", "azure": "azure_devops", "jenkins": "jenkins", "ecs": "ecs"}
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@-]*")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"})
+_MOST_FOR_ONE = 20
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`text` is the file. `questions` are those of its states and all others, each one sentence or two."""
+
+    text: str
+    questions: tuple[str, ...]
+    complete: int
+    incomplete: int
+    guessed: int
+
+
+def written(
+    origin: str,
+    states: Sequence[State],
+    questions: Sequence[str],
+    sections: Mapping[str, Mapping[str, str]],
+    environ: Mapping[str, str],
+) -> Written:
+    """`sections` are the values of each entry under `ci` that could be found out, by its name."""
+    while True:
+        text, asked = _text(origin, states, questions, sections)
+        complete = [state for state in states if not state.missing]
+        refused = _refused(text, environ) if complete else {}
+        if not refused:
+            guessed = sum(1 for state in complete if _is_guessed(state))
+            return Written(text, asked, len(complete), len(states) - len(complete), guessed)
+        for state in complete:
+            if state.name in refused:
+                state.keys.missing.append(refused[state.name])
+
+
+def _refused(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the loader says against states, by their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tflock.yml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            load(path, environ, need_slack=False, need_tokens=False)
+        except ConfigInvalid as invalid:
+            found = dict[str, str]()
+            for problem in invalid.problems:
+                of_state = re.search(r": states\.(.+?)(?:\.(?:backend|pipelines|protected)\b.*?)?: (.*)$", problem)
+                if of_state is None:
+                    raise
+                found[of_state[1]] = of_state[2]
+            return found
+    return {}
+
+
+def _is_guessed(state: State) -> bool:
+    return bool(state.guesses or state.keys.guesses or any(each.guess for each in state.pipelines))
+
+
+def _text(
+    origin: str, states: Sequence[State], questions: Sequence[str], sections: Mapping[str, Mapping[str, str]]
+) -> tuple[str, tuple[str, ...]]:
+    complete = [state for state in states if not state.missing]
+    incomplete = [state for state in states if state.missing]
+    used = {each.seen.ci for state in states for each in state.pipelines}
+    asked = tuple(dict.fromkeys([*_asked(states, sections, used), *questions]))
+    lines = [
+        f"# Written by `tflock init` from {origin}.",
+        "# It was read and not run. Check the lines with “guessed”: they say why. What is not known is asked.",
+    ]
+    if asked:
+        lines += ["#", "# Questions:"]
+        for number, question in enumerate(asked, 1):
+            lines.append(f"# {number}. {question}")
+    lines += [
+        "version: 1", "", "slack:",
+        '  incident_channels: ["inc-*"]  # guessed: channels where unlock is allowed, by name pattern or id', "",
+    ]  # fmt: skip
+    lines += _ci(sections, used)
+    lines.append("states:" if complete else "# states:")
+    for state in complete:
+        lines += _state(state, sections)
+    if incomplete:
+        lines += ["", "# Not complete: fill in what is asked, and remove the “# ” before the lines."]
+    for state in incomplete:
+        lines += [f"# {line}" for line in _state(state, sections)]
+    return "\n".join(lines) + "\n", asked
+
+
+def _asked(states: Sequence[State], sections: Mapping[str, Mapping[str, str]], used: set[str]) -> Iterator[str]:
+    missing = dict[str, list[State]]()
+    for state in states:
+        for words in state.missing[:_MOST_FOR_ONE]:
+            missing.setdefault(words, []).append(state)
+    for words, those in missing.items():
+        yield f"{_some([state.name for state in those])} ({those[0].at}): {words}{'' if words.endswith('?') else '.'}"
+    pipelines = dict.fromkeys(each.seen for state in states for each in state.pipelines if each.seen.asks)
+    for seen in pipelines:
+        yield seen.asks[:1].upper() + seen.asks[1:]
+    for name in sorted(used):
+        if "base_url" in sections.get(name, {}) and not sections[name]["base_url"]:
+            yield f"At which address is {BY_TYPE[_TYPES[name]].name}? Its pipelines are commented out until then."
+    yield from _without_runs(states)
+
+
+def _without_runs(states: Sequence[State]) -> Iterator[str]:
+    """States whose runs tflock could not see."""
+    systems = dict[str, list[str]]()
+    for state in states:
+        for system in state.unseen:
+            systems.setdefault(system, []).append(state.name)
+    for system, names in systems.items():
+        yield (
+            f"{system} runs Terraform on {_some(names)}, and tflock cannot see its runs: who tells that one is over? "
+            "Let its jobs use `tflock claim`, or expect that a second person has to agree."
+        )
+    without = [state.name for state in states if not state.missing and not state.pipelines and not state.unseen]
+    if without:
+        yield f"Which pipelines run Terraform on {_some(without)}? None was found in this checkout."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _ci(sections: Mapping[str, Mapping[str, str]], used: set[str]) -> list[str]:
+    lines = list[str]()
+    for name in sorted(used):
+        values = {"type": _TYPES[name], **sections.get(name, {})}
+        is_known = all(values.values())
+        if not is_known:
+            values = {key: value or "?" for key, value in values.items()}
+        variable = {"github": "GITHUB_TOKEN", "gitlab": "GITLAB_TOKEN", "azure": "AZURE_DEVOPS_TOKEN",
+                    "jenkins": "JENKINS_USER and JENKINS_TOKEN", "ecs": ""}[name]  # fmt: skip
+        lines.append(
+            f"  {'' if is_known else '# '}{name}: {_flow(values)}{f'  # needs {variable}' if variable else ''}"
+        )
+    return ["ci:" if any(not line.startswith("  #") for line in lines) else "# ci:", *lines, ""] if lines else []
+
+
+def _state(state: State, sections: Mapping[str, Mapping[str, str]]) -> list[str]:
+    lines = [f"  {_scalar(state.name)}:  # {state.at}"]
+    lines += [f"    # asked: {_one_line(missing)}" for missing in state.missing[:_MOST_FOR_ONE]]
+    lines += [f"    # guessed: {_one_line(guess)}" for guess in dict.fromkeys(state.guesses)]
+    lines += [f"    # note: {_one_line(note)}" for note in dict.fromkeys(state.keys.notes)]
+    if state.is_production:
+        lines.append("    protected: true  # guessed: its name says production; each release needs a second person")
+    lines.append("    backend:")
+    for key, value in state.keys.values.items():
+        why = state.keys.guesses.get(key)
+        said = '"?"' if isinstance(value, str) and "\x00" in value else _scalar(value)
+        lines.append(f"      {key}: {said}{f'  # guessed: {why}' if why else ''}")
+    if not state.pipelines:
+        lines.append("    pipelines: []")
+        return lines
+    ready = [each for each in state.pipelines if _is_ready(each, sections)]
+    lines.append("    pipelines:" if ready else "    pipelines: []")
+    for each in state.pipelines:
+        keys = {"ci": each.seen.ci} | {key: value or "?" for key, value in each.seen.keys}
+        comment = f"guessed: {_one_line(each.guess)} ({each.at})" if each.guess else str(each.at)
+        lines.append(f"      {'' if each in ready else '# '}- {_flow(keys)}  # {comment}")
+    return lines
+
+
+def _is_ready(each: Mapped, sections: Mapping[str, Mapping[str, str]]) -> bool:
+    return all(value for _, value in each.seen.keys) and all(sections.get(each.seen.ci, {}).values())
+
+
+def _flow(values: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in values.items()) + "}"
+
+
+def _scalar(value: Any) -> str:
+    """As YAML: plain where that is safe, else in double quotes, which are JSON's."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
