@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
+from pydantic import SecretStr
 
 from bot.errors import JournalAway, UnknownState
 from bot.usecases.decide import claims
@@ -46,7 +47,7 @@ class _Refusal(Exception):
     words: str
 
 
-def claim_routes(world: World, token: str | None) -> list[web.RouteDef]:
+def claim_routes(world: World, token: SecretStr | None) -> list[web.RouteDef]:
     """The routes. Without a token claims are off, and every answer says so."""
     return [
         web.post("/api/v1/claims", _answering(token, lambda request: _claim(world, request))),
@@ -54,7 +55,7 @@ def claim_routes(world: World, token: str | None) -> list[web.RouteDef]:
     ]
 
 
-def _answering(token: str | None, work: Handler) -> Handler:
+def _answering(token: SecretStr | None, work: Handler) -> Handler:
     @wraps(work)
     async def handle(request: web.Request) -> web.Response:
         try:
@@ -70,11 +71,12 @@ def _answering(token: str | None, work: Handler) -> Handler:
     return handle
 
 
-def _authorise(request: web.Request, token: str | None) -> None:
-    if not token:
+def _authorise(request: web.Request, token: SecretStr | None) -> None:
+    expected = token.get_secret_value() if token else ""
+    if not expected:
         raise _Refusal(HTTPStatus.NOT_FOUND, "claims are off: TFLOCK_CLAIM_TOKEN is not set where tflock runs")
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    is_right = hmac.compare_digest(given.strip().encode(errors="replace"), token.encode(errors="replace"))
+    is_right = hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode(errors="replace"))
     if scheme.lower() != "bearer" or not is_right:
         raise _Refusal(HTTPStatus.UNAUTHORIZED, "the bearer token is missing or wrong")
 

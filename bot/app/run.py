@@ -17,14 +17,16 @@ from aiohttp import web
 from bot import worker
 from bot.app.connections import ConnectionLimits, Connections
 from bot.app.health import Health, words_of
+from bot.app.rereading import heeding_hangups
 from bot.app.web import web_app, worker_app
 from bot.app.wiring import Bot, build, ended
-from bot.config.settings import Config
+from bot.config.settings import Config, Secret
 from bot.errors import JournalAway, JournalRefused, TflockError, UpstreamError
 from bot.store.rights import missing_rights, refusal_of
 
 if TYPE_CHECKING:
     from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+    from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 log = structlog.get_logger()
 
@@ -38,6 +40,7 @@ async def serve(config: Config, *, run_jobs: bool) -> None:
     stop = _stop_signal()
     async with (
         build(config) as bot,
+        heeding_hangups(config, stop),
         introduced(bot),
         watched(bot, run_jobs=run_jobs) as health,
         working(bot, health, run_jobs=run_jobs),
@@ -74,6 +77,7 @@ async def work(config: Config) -> None:
     stop = _stop_signal()
     async with (
         build(config) as bot,
+        heeding_hangups(config, stop),
         introduced(bot),
         watched(bot, run_jobs=True) as health,
         working(bot, health, run_jobs=True),
@@ -206,12 +210,24 @@ async def socket_mode(bot: Bot) -> AsyncIterator[None]:
     )
 
     handler = AsyncSocketModeHandler(bot.bolt, token.get_secret_value())
+    _keep_current(handler.client, token)
     connecting = asyncio.create_task(_connect(handler))
     try:
         yield
     finally:
         await ended(connecting)
         await handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
+
+
+def _keep_current(client: SocketModeClient, token: Secret) -> None:
+    """Lets it ask for each new connection's address with the token as it is then."""
+    ask = client.issue_new_wss_url
+
+    async def with_the_newest() -> str:
+        client.app_token = token.get_secret_value()
+        return str(await ask())
+
+    client.issue_new_wss_url = with_the_newest  # type: ignore[method-assign]  # the SDK has no other place for it
 
 
 async def _connect(handler: AsyncSocketModeHandler) -> None:

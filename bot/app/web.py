@@ -14,6 +14,7 @@ from slack_sdk.signature import SignatureVerifier
 from bot.app.connections import LARGEST, Connections
 from bot.app.health import Health
 from bot.app.wiring import Bot
+from bot.config.settings import Secret
 from handlers.claims_http import claim_routes
 from handlers.events import event_in, is_mere_talk
 
@@ -28,7 +29,7 @@ def web_app(bot: Bot, connections: Connections, health: Health) -> web.Applicati
     app.add_routes([
         web.post("/slack/events", _slack(bot)),
         *_probes(bot, health),
-        *claim_routes(bot.world, bot.config.claim_token.get_secret_value() if bot.config.claim_token else None),
+        *claim_routes(bot.world, bot.config.claim_token),
     ])  # fmt: skip
     return app
 
@@ -51,11 +52,10 @@ def _probes(bot: Bot, health: Health) -> list[web.RouteDef]:
 
 def _slack(bot: Bot) -> Handler:
     secret = bot.config.slack.signing_secret
-    verifier = SignatureVerifier(secret.get_secret_value()) if secret else None
 
     async def handle(request: web.Request) -> web.Response:
         body = await request.read()
-        if verifier is None or not _is_signed(verifier, body, request.headers):
+        if secret is None or not _is_signed(secret, body, request.headers):
             return web.json_response({"error": "not signed by Slack"}, status=401)
         event = event_in(body, request.content_type)
         if event is not None and is_mere_talk(event):
@@ -71,11 +71,11 @@ def _slack(bot: Bot) -> Handler:
     return handle
 
 
-def _is_signed(verifier: SignatureVerifier, body: bytes, headers: Mapping[str, str]) -> bool:
-    """Checked here before Bolt reads the body, and again by Bolt. Headers of any shape are no more than a no."""
+def _is_signed(secret: Secret, body: bytes, headers: Mapping[str, str]) -> bool:
+    """Checked before Bolt reads the body, and only here. Headers of any shape are no more than a no."""
     timestamp, signature = headers.get("X-Slack-Request-Timestamp"), headers.get("X-Slack-Signature")
     try:
-        return verifier.is_valid(body, timestamp, signature)
+        return SignatureVerifier(secret.get_secret_value()).is_valid(body, timestamp, signature)
     except (ValueError, TypeError):
         return False
 

@@ -141,7 +141,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
     """Which adapter is behind each port: all of it is here, and in `adapters.py` where the configuration chooses."""
     token = config.slack.bot_token
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
-    slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
+    slack = slack_client(token or "", base_url=config.slack.api_url, session=session)
     directory = SlackDirectory(slack, clock=clock)
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
     records, jobs = RedisRecords(client, rng=rng), DocketJobs(docket)
@@ -185,7 +185,6 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
     world, directory, docket = wiring.world, wiring.directory, wiring.docket
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     worker.register(docket, world, worker_name=name)
-    secret = config.slack.signing_secret
 
     async def authorize() -> AuthorizeResult:
         # Answered from memory: asking Slack here would make the ack wait for it.
@@ -198,9 +197,9 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
 
     bolt = AsyncApp(
         client=wiring.slack,
-        signing_secret=secret.get_secret_value() if secret else "",
         authorize=authorize,
-        request_verification_enabled=secret is not None,
+        # `web` does it before Bolt reads a body, with the secret as it is then
+        request_verification_enabled=False,
     )
     backlog = Backlog()
     intake = Intake(world, backlog)

@@ -32,6 +32,7 @@ from bot.cli.frame import FAILED, OK, WRONG
 from bot.cli.host import is_private
 from bot.cli.linux import above
 from bot.cli.seal import Seal
+from bot.config.secret_text import SUFFIX, SecretUnreadable, given_in, secret_in
 from bot.core.record.redact import redact
 from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, JENKINS, System
 
@@ -52,6 +53,7 @@ _METADATA_TIMEOUT = 2.0
 _LONGEST_ANSWER = 300
 _OLDEST = 600_000
 _LONGEST_ACTOR = 255
+_TOKEN = "TFLOCK_CLAIM_TOKEN"  # noqa: S105 - the name of a variable
 _ECS = "ECS_CONTAINER_METADATA_URI_V4"
 _NOT_REPORTED = "The end of the command was not reported."
 
@@ -123,10 +125,17 @@ def _document(answer: httpx.Response) -> dict[str, Any] | None:
 
 def server_in(environ: Mapping[str, str]) -> ClaimServer:
     """Raises NoClaim for what is not set."""
-    missing = [name for name in ("TFLOCK_URL", "TFLOCK_CLAIM_TOKEN") if not environ.get(name, "").strip()]
+    found = {name: value.strip() for name, value in environ.items() if value.strip()}
+    try:
+        file = given_in(found, _TOKEN)
+        if file is not None:
+            found[_TOKEN] = secret_in(file)
+    except SecretUnreadable as why:
+        raise NoClaim(f"{_TOKEN}{SUFFIX}: {why}") from None
+    missing = [name for name in ("TFLOCK_URL", _TOKEN) if name not in found]
     if missing:
         raise NoClaim(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
-    return ClaimServer(environ["TFLOCK_URL"].strip().rstrip("/"), environ["TFLOCK_CLAIM_TOKEN"].strip())
+    return ClaimServer(found["TFLOCK_URL"].rstrip("/"), found[_TOKEN])
 
 
 def run_in(environ: Mapping[str, str]) -> OwnRun:

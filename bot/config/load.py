@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bot.config.checks import cross_checks, translated
-from bot.config.models import ApprovalSection, AwsSection, ConfigFile, EcsSection, PolicySection
+from bot.config.models import DEFAULT_VARIABLES, ApprovalSection, AwsSection, ConfigFile, EcsSection, PolicySection
+from bot.config.secret_files import OWN, Resolved, named_in, resolved
 from bot.config.section import REGION_VARIABLES
 from bot.config.settings import Config, Secret, SlackSettings, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
@@ -54,26 +55,33 @@ def load(path: str | Path, environ: Mapping[str, str], *, need_slack: bool = Tru
     `need_tokens` False so may all that the sections' `*_env` name, for those that ask nothing of any system.
     """
     path = Path(path)
-    environ = {name: value for name, value in environ.items() if value.strip()}
-    parsed, file = _read(path, environ if need_tokens else _EverythingSet(environ), need_slack=need_slack)
+    given = {name: value for name, value in environ.items() if value.strip()}
+    parsed = _parsed(path)
+    named = (*named_in(parsed.values), *DEFAULT_VARIABLES) if need_tokens else ()
+    found = resolved(given, (*OWN, *named))
+    parsed, file = _checked(parsed, found.environ if need_tokens else _EverythingSet(given), need_slack=need_slack)
     findings = sorted(parsed.findings, key=lambda finding: parsed.line_of(finding[0]))
     told = [f"{path}:{parsed.line_of(place)}: {_dotted(place)}{reason}" for place, reason in findings]
-    told += [f"{name}: {reason}" for name, reason in _environment_problems(environ, need_slack=need_slack)]
+    told += [f"{name}: {reason}" for name, reason in found.problems]
+    told += [f"{name}: {reason}" for name, reason in _environment_problems(found.environ, need_slack=need_slack)]
     if told or file is None:
         raise ConfigInvalid(tuple(dict.fromkeys(told)))
-    return _built(path, file, environ)
+    return _built(path, file, found)
 
 
-def _read(path: Path, environ: Mapping[str, str], *, need_slack: bool) -> tuple[Parsed, ConfigFile | None]:
+def _parsed(path: Path) -> Parsed:
     try:
-        parsed = parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         missing = "there is no such file; copy tflock.example.yml, or name yours in TFLOCK_CONFIG"
-        return Parsed(findings=(((), missing),)), None
+        return Parsed(findings=(((), missing),))
     except UnicodeDecodeError:
-        return Parsed(findings=(((), "is not UTF-8 text"),)), None
+        return Parsed(findings=(((), "is not UTF-8 text"),))
     except OSError as error:
-        return Parsed(findings=(((), f"cannot be read: {error.strerror}"),)), None
+        return Parsed(findings=(((), f"cannot be read: {error.strerror}"),))
+
+
+def _checked(parsed: Parsed, environ: Mapping[str, str], *, need_slack: bool) -> tuple[Parsed, ConfigFile | None]:
     if parsed.findings and not parsed.values:
         return parsed, None
     findings = [*parsed.findings, *cross_checks(parsed.values, environ, need_slack=need_slack)]
@@ -96,15 +104,20 @@ def _environment_problems(environ: Mapping[str, str], *, need_slack: bool) -> It
         port = environ.get(name, "3000").strip()
         if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
             yield name, f"must be a number from 0 to {_HIGHEST_PORT}"
-    if environ.get("REDIS_URL", "redis:").partition(":")[0].strip().lower() not in REDIS_SCHEMES:
+    redis = environ.get("REDIS_URL", "")
+    if redis and redis.partition(":")[0].strip().lower() not in REDIS_SCHEMES:
         yield "REDIS_URL", f"must begin with one of {', '.join(f'{scheme}://' for scheme in REDIS_SCHEMES)}"
     for name, default, known in (("LOG_FORMAT", "json", _LOG_FORMATS), ("LOG_LEVEL", "info", _LOG_LEVELS)):
         if environ.get(name, default).strip().lower() not in known:
             yield name, f"must be one of {', '.join(known)}"
 
 
-def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
+def _built(path: Path, file: ConfigFile, given: Resolved) -> Config:
+    environ = given.environ
+
     def secret(name: str) -> Secret | None:
+        if name in given.files:
+            return given.files[name]
         return Secret(environ[name].strip()) if name in environ else None
 
     regions = (environ[name] for name in REGION_VARIABLES if name in environ)
@@ -139,7 +152,8 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         timeline=file.timeline,
         export=file.export,
         tickets=file.tickets,
-        secrets={name: Secret(environ.get(name, "").strip()) for name in _variables(file)},
+        secrets={name: secret(name) or Secret("") for name in _variables(file)},
+        secret_files=tuple(given.files.values()),
         port=int(environ.get("PORT", "3000")),
         worker_port=int(environ["WORKER_PORT"]) if "WORKER_PORT" in environ else None,
         redis_url=secret("REDIS_URL"),

@@ -246,6 +246,15 @@ class ConfigFile(Section):
     tickets: TicketsSection | None = None
 
 
+DEFAULT_VARIABLES = frozenset(
+    str(field.default)
+    for section in (*get_args(get_args(CiSection)[0]), *TICKET_SECTIONS.values())
+    for key, field in section.model_fields.items()
+    if key.endswith("_env")
+)
+"""The variables that sections mean where they name none."""
+
+
 def sections_in(annotation: Any) -> tuple[type[Section], ...]:
     """The models that an annotation may hold: one, several where `type` tells them apart, or none."""
     if isinstance(annotation, type) and issubclass(annotation, Section):

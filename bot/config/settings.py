@@ -10,6 +10,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from bot.config.models import AwsSection, CiSection, ExportSection, TicketsSection, TimelineSection
+from bot.config.secret_files import SecretFile
 from bot.config.section import BackendSection
 from bot.core.nearest import did_you_mean, known_as
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
@@ -56,7 +57,7 @@ class Config:
 
     `aws` and the ECS sections of `ci` have the region that the environment names if the file names none; None, or
     for ECS empty, leaves it to botocore. `secrets` has the value of each variable that a section names in a
-    key with `_env` at its end, empty if it is not set.
+    key with `_env` at its end, empty if it is not set. `secret_files` are those of all secrets that came from a file.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Config:
     export: ExportSection
     tickets: TicketsSection | None
     secrets: Mapping[str, Secret]
+    secret_files: tuple[SecretFile, ...]
     port: int
     worker_port: int | None
     redis_url: Secret | None

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
+from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.http_retry.builtin_async_handlers import (
@@ -151,8 +152,24 @@ class _ConnectionRetry(AsyncConnectionErrorRetryHandler):
         return await super()._can_retry_async(state=state, request=request, response=response, error=error)
 
 
+class _Client(AsyncWebClient):
+    """Asks for the token at each call, so that one from a file may change meanwhile; so do its copies."""
+
+    def __init__(self, secret: SecretStr, **options: Any) -> None:
+        self._secret = secret
+        super().__init__(**options)
+
+    @property
+    def token(self) -> str | None:
+        return self._secret.get_secret_value() or None
+
+    @token.setter
+    def token(self, value: str | None) -> None:
+        """The SDK sets what it was made with, which is nothing."""
+
+
 def slack_client(
-    token: str,
+    token: str | SecretStr,
     *,
     base_url: str = API_URL,
     session: aiohttp.ClientSession | None = None,
@@ -165,8 +182,8 @@ def slack_client(
     close; without one each call opens its own. The token is in no repr of the client. A proxy from the environment
     is not used for an API on this machine.
     """
-    client = AsyncWebClient(
-        token=token,
+    client = _Client(
+        SecretStr(token) if isinstance(token, str) else token,
         base_url=base_url,
         session=session,
         timeout=timeout,

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 import yaml
 from aiohttp import web
+from pydantic import SecretStr
 
 from bot.app.wiring import wired
 from bot.config.load import load
@@ -184,7 +185,7 @@ def config(aws, github, tmp_path):
 async def bot(config, aws, github, redis):
     runners = []
     async with wired(config, redis) as wiring, aiohttp.ClientSession() as session:
-        url = await _serve(runners, claim_routes(wiring.world, TOKEN))
+        url = await _serve(runners, claim_routes(wiring.world, SecretStr(TOKEN)))
         off = await _serve(runners, claim_routes(wiring.world, None))
         yield Bot(wiring.world, aws, github, session, url, config, off)
         for runner in runners:
@@ -195,7 +196,7 @@ async def bot(config, aws, github, redis):
 async def bot_without_redis(config, aws, github, tmp_path):
     runners = []
     async with wired(config, f"unix://{tmp_path}/nothing") as wiring, aiohttp.ClientSession() as session:
-        url = await _serve(runners, claim_routes(wiring.world, TOKEN))
+        url = await _serve(runners, claim_routes(wiring.world, SecretStr(TOKEN)))
         yield Bot(wiring.world, aws, github, session, url, config)
         for runner in runners:
             await runner.cleanup()
