@@ -132,6 +132,7 @@ class PlaceKind(StrEnum):
     FILE = "lockfile"
     ITEM = "dynamodb item"
     LEASE = "lease"
+    RECORD = "lock record"
 
     @property
     def words(self) -> str:

@@ -60,10 +60,12 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a state object as its store lists it. `id` is the store's. `at` is on the store's clock."""
+    """A version of a state object as its store lists it. `id` is the store's. `at` is on the store's clock, and None
+    where the store does not tell.
+    """
 
     id: str
-    at: datetime
+    at: datetime | None
     size: int
     is_newest: bool = False
 

@@ -35,7 +35,7 @@ def beside(
     for place, (version, contents, unread) in enumerate(seen):
         older = next((one for _, one, _ in seen[place + 1 :] if one is not None), None)
         added, removed, changed = _difference(contents, older)
-        is_its = by_run is not None and by_run[0] <= version.at <= by_run[1]
+        is_its = by_run is not None and version.at is not None and by_run[0] <= version.at <= by_run[1]
         found.append(
             VersionSeen(
                 version, contents, unread, added, removed, changed, tuple(_odd(contents, older)),

@@ -153,7 +153,7 @@ def _versions(recovery: Recovery) -> Iterable[Fact]:
 
 def _version(seen: VersionSeen) -> Fact:
     version, contents = seen.version, seen.contents
-    parts: list[Phrase] = [(version.at,), (file_size(version.size),)]
+    parts: list[Phrase] = [*([(version.at,)] if version.at else []), (file_size(version.size),)]
     if contents is not None and contents.serial is not None:
         parts.append((f"serial {contents.serial}",))
     if contents is not None and contents.is_readable:
