@@ -4,9 +4,11 @@ import pytest
 
 from tests.backends.azurerm.world import made as azurerm_made
 from tests.backends.gcs.world import made as gcs_made
+from tests.backends.gitlab.world import made as gitlab_made
+from tests.worlds.gitlab_states import Account
 from tests.worlds.proxy import Deny
 
-azurerm_world, gcs_world = azurerm_made, gcs_made
+azurerm_world, gcs_world, gitlab_world = azurerm_made, gcs_made, gitlab_made
 SECRET = "store-distinctive-4712"
 
 
@@ -15,11 +17,13 @@ def world_param():
     return ("default",)
 
 
-@pytest.fixture(params=["gcs_world", "azurerm_world"])
+@pytest.fixture(params=["gcs_world", "azurerm_world", "gitlab_world"])
 def world(request, terminal):
     found = request.getfixturevalue(request.param)
     if request.param == "gcs_world":
         found.storage.token, variable = SECRET, {"GCS_TOKEN": SECRET}
+    elif request.param == "gitlab_world":
+        found.storage.accounts, variable = {SECRET: Account("tflock-bot")}, {"GITLAB_TOKEN": SECRET}
     else:
         found.storage.signature = SECRET
         variable = {"AZURE_SAS": found.storage.sas_token}
@@ -38,7 +42,7 @@ async def test_status_shows_the_lock_and_its_holder(terminal, world):
 
     assert ended.code == 0, ended.err
     assert lock.id in ended.out
-    assert "first@runner" in ended.out
+    assert lock.who in ended.out
     assert ended.document["state"] is not None
 
 
@@ -73,6 +77,7 @@ async def test_the_doctor_names_the_right_that_a_release_lacks(terminal, world):
 @pytest.mark.usefixtures("world")
 async def test_a_missing_variable_is_a_problem_of_the_configuration(terminal):
     terminal.environ.pop("GCS_TOKEN", None)
+    terminal.environ.pop("GITLAB_TOKEN", None)
     terminal.environ.pop("AZURE_SAS", None)
 
     ended = await terminal.run("status", "staging")

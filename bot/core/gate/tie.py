@@ -298,7 +298,8 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
     is_persons = bool(holders.people_for_who(lock.who) or holders.people_called(lock.user))
     why_not = [_why_not_blamed(question, one) for one in possible]
     blamed = [one for one, why in zip(possible, why_not, strict=True) if why is None]
-    witnesses = () if is_persons else blamed  # a job may well have shared its machine, or worked elsewhere
+    # a job may well have shared its machine, or worked elsewhere
+    witnesses = [one for one in blamed if not is_persons or _has_starters_account(lock, one)]
     by_log = [(one, job) for one in witnesses if (job := _shown_by_log(question, one)) is not None]
     if len(by_log) == 1:
         one, job = by_log[0]
@@ -356,12 +357,19 @@ def _may_be_its_own(question: _Question, one: _Possible, job: Job, log: JobLog) 
     lock, machine = question.lock, machine_of(job, log)
     is_anybodys = lock.user.casefold() in _ANYBODYS
     is_there = machine is not None and is_same_machine(machine, lock.host)
-    return is_anybodys or is_there or _is_jobs_account(question, one)
+    return is_anybodys or is_there or _is_jobs_account(question, one) or _has_starters_account(lock, one)
 
 
 def _is_jobs_account(question: _Question, one: _Possible) -> bool:
     lock = question.lock
     return is_account_of(lock.user, one.look.system) or question.holders.looks_like_ci(lock.who)
+
+
+def _has_starters_account(lock: LockInfo, one: _Possible) -> bool:
+    """Whether the lock names no machine, and the account of who started the run: a store that knows only who signed in
+    (GitLab) says so of a job, whose token has that person's account.
+    """
+    return bool(lock.user) and not lock.host and lock.user.casefold() == one.candidate.run.actor.casefold()
 
 
 def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:

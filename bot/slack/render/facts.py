@@ -157,7 +157,9 @@ def _starter(inspection: Inspection) -> Phrase:
 
 
 def who(info: LockInfo) -> Phrase:
-    return (Quoted(info.who),) if info.who.strip("@ ") else ("someone the lock does not name",)
+    """Without the `@` of an account whose machine is not known."""
+    named = info.who.removesuffix("@")
+    return (Quoted(named),) if named.strip("@ ") else ("someone the lock does not name",)
 
 
 def operation(name: str, otherwise: str = "an operation that the lock does not name") -> Phrase:
@@ -261,6 +263,13 @@ def owners(found: Sequence[Owner]) -> Iterable[Fact]:
 def fence(can: Abilities) -> Fact:
     """Whether the store itself stops a writer whose lock is released."""
     return Fact("fence:", (f"{can.fence}; {_FENCES[can.fence]}",))
+
+
+def holders_info(can: Abilities) -> Iterable[Fact]:
+    """What the store does not tell of a lock."""
+    if not can.shows_holder:
+        words = "this backend names the account that took the lock and the time, not the machine nor the operation."
+        yield Fact("lock info:", (words,))
 
 
 _FENCES = {

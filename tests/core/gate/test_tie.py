@@ -384,6 +384,32 @@ def test_a_persons_name_is_a_jobs_only_on_the_jobs_own_machine(make, machine, ti
     assert make.tie(look, who="alice@thinkpad").tie is tie
 
 
+@pytest.mark.parametrize(
+    ("who", "actor", "tie"),
+    [
+        ("alice@", "Alice", Tie.SHOWN),  # a job's token has the account of who started the run
+        ("alice@", "bob", Tie.BY_TIME),
+        ("alice@thinkpad", "alice", Tie.BY_TIME),  # a machine is named, and it is none of the job's
+        ("@", "", Tie.SHOWN),
+    ],
+)
+def test_an_account_without_a_machine_is_a_jobs_if_it_started_the_run(make, ruling, who, actor, tie):
+    look = make.look(make.run(actor=actor), logs={"1": make.log()})
+
+    assert make.tie(look, who=who).tie is tie
+    assert (ruling(look, who=who) is Ruling.ALLOW) is (tie is Tie.SHOWN)
+
+
+def test_a_known_persons_account_is_a_jobs_only_if_it_started_the_run(make):
+    holders = replace(make.holders, people=(KnownPerson("alice", who=("alice@*",)),))
+    looks = {actor: make.look(make.run(actor=actor), logs={"1": make.log()}) for actor in ("alice", "bob")}
+
+    lock, skew = make.info(who="alice@"), make.policy.clock_skew
+    tied = {actor: attribute(lock, [look], holders=holders, skew=skew).tie for actor, look in looks.items()}
+
+    assert tied == {"alice": Tie.SHOWN, "bob": Tie.BY_TIME}
+
+
 def test_a_log_shows_no_slot_of_another_project(make):
     def tie(project):
         pipeline = Pipeline("gitlab", (("project", project),))
