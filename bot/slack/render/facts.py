@@ -266,7 +266,7 @@ def fence(can: Abilities) -> Fact:
 
 
 def holders_info(can: Abilities) -> Iterable[Fact]:
-    """What the store does not tell of a lock."""
+    """What the store does not say about a lock."""
     if not can.shows_holder:
         words = "this backend names the account that took the lock and the time, not the machine nor the operation."
         yield Fact("lock info:", (words,))
