@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import serving
+from bot.sandbox.stand_in import Refused, serving
 
 READS = {"guest": False, "developer": True, "maintainer": True}
 
@@ -71,46 +71,52 @@ class GitLabStates:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.rel_url.raw_path_qs}")
-        account = self._account(request)
-        path = request.rel_url.raw_path
-        if account is None:
-            return _said(401, "401 Unauthorized")
+        try:
+            return await self._answered(request)
+        except Refused as refused:
+            return _said(refused.status, refused.body)
+
+    async def _answered(self, request: web.Request) -> web.StreamResponse:
+        account, path = self._account(request), request.rel_url.raw_path
         if path == "/api/graphql":
             return self._graphql(await request.json(), account)
         parts = [unquote(part) for part in path.removeprefix("/api/v4/projects/").split("/")]
         if not path.startswith("/api/v4/projects/") or parts[0] not in {self.path, str(self.number)}:
-            return _said(404, "404 Project Not Found")
+            raise Refused(404, "404 Project Not Found")
         if len(parts) == 1:
             return web.json_response({"id": self.number, "path_with_namespace": self.path})
-        if parts[1:3] != ["terraform", "state"] or not READS[account.role]:
-            return _said(403, "403 Forbidden")
-        if request.method != "GET" and account.role != "maintainer":
-            return _said(403, "403 Forbidden")
+        may = READS[account.role] if request.method == "GET" else account.role == "maintainer"
+        if parts[1:3] != ["terraform", "state"] or not may:
+            raise Refused(403, "403 Forbidden")
         return await self._rest(request, account, parts[3], parts[4:])
 
-    def _account(self, request: web.Request) -> Account | None:
+    def _account(self, request: web.Request) -> Account:
         token = request.headers.get("PRIVATE-TOKEN", "")
         given = request.headers.get("Authorization", "")
         if given.startswith("Basic "):
             token = b64decode(given.removeprefix("Basic ")).decode().partition(":")[2]
-        return self.accounts.get(token)
+        if token not in self.accounts:
+            raise Refused(401, "401 Unauthorized")
+        return self.accounts[token]
 
     async def _rest(self, request: web.Request, account: Account, name: str, rest: list[str]) -> web.StreamResponse:
         match request.method, rest:
             case "GET", []:
-                return self._file(name, max(self.state(name).versions, default=None))
+                answer = self._file(name, max(self.state(name).versions, default=None))
             case "GET", ["versions", serial]:
-                return self._file(name, int(serial))
+                answer = self._file(name, int(serial))
             case "POST", []:
-                return await self._stored(request, name)
+                answer = await self._stored(request, name)
             case "DELETE", []:
                 self.states.pop(name, None)
-                return web.Response(status=200)
+                answer = web.Response(status=200)
             case "POST", ["lock"]:
-                return await self._locked(request, account, name)
+                answer = await self._locked(request, account, name)
             case "DELETE", ["lock"]:
-                return self._unlocked(request, name)
-        return _said(405, "405 Method Not Allowed")
+                answer = self._unlocked(request, name)
+            case _:
+                raise Refused(405, "405 Method Not Allowed")
+        return answer
 
     def _file(self, name: str, serial: int | None) -> web.Response:
         if name not in self.states:

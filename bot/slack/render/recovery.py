@@ -213,7 +213,7 @@ def _version_json(seen: VersionSeen, run: Run | None) -> dict[str, object]:
     contents = seen.contents
     return {
         "id": seen.version.id,
-        "at": stamp(seen.version.at),
+        "at": None if seen.version.at is None else stamp(seen.version.at),
         "size": seen.version.size,
         "serial": None if contents is None else contents.serial,
         "lineage": None if contents is None else contents.lineage,
