@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -22,7 +23,7 @@ from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.owner import answer_of, use_up
 from bot.usecases.lease import lease
-from bot.usecases.outbox import Outgoing, post_once, say_once
+from bot.usecases.outbox import Outgoing, earlier, find_post, post_once, say_once
 from bot.usecases.owner.record import (
     FACTS,
     OWNED,
@@ -153,7 +154,13 @@ async def _with_link(
 
 async def _write_first(world: World, desk: _Desk) -> bool:
     """The message itself, which notifies. False if there is nothing to say, or not now."""
-    message = desk.message
+    message, key = desk.message, str(desk.place)
+    mark = f"{key}/{_FIRST}/{desk.record.round}"
+    begun = desk.record.tries.get(mark)
+    found = await earlier(begun, partial(find_post, world, Outgoing(desk.place.owner, message, mark)))
+    if found is not None:
+        record = await OWNER_MESSAGES.update(world, key, ts=found.ts, channel=found.channel, untold="")
+        return await _bring_up_to_date(world, replace(desk, record=record or desk.record))
     if message.status is not OwnerMessageStatus.OPEN and message.news is not OwnerNews.RELEASED:
         return False
     if desk.record.deferred and message.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
@@ -162,13 +169,13 @@ async def _write_first(world: World, desk: _Desk) -> bool:
     if until is not None and not message.state.protected:
         return await _defer(world, desk, until)
     if until is not None:
-        await OWNER_MESSAGES.update(world, str(desk.place), disturbs=True)
+        await OWNER_MESSAGES.update(world, key, disturbs=True)
         message = replace(message, disturbs=True)
-    mark = f"{desk.place}/{_FIRST}/{desk.record.round}"
-    posted = await _post_once(world, desk, Outgoing(desk.place.owner, message, mark))
-    await OWNER_MESSAGES.update(
-        world, str(desk.place), ts=posted.ts, channel=posted.channel, drawn=_digest(message), rung=desk.names, untold=""
-    )
+    # before it is sent: who finds it after a crash has to know what it says, for there may be more to say by then
+    tries = {mark: begun or world.clock.now()}
+    await OWNER_MESSAGES.update(world, key, tries=tries, drawn=_digest(message), rung=desk.names)
+    posted = await world.messenger.post(desk.place.owner, message, mark=mark)
+    await OWNER_MESSAGES.update(world, key, ts=posted.ts, channel=posted.channel, untold="")
     return True
 
 
@@ -193,7 +200,12 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     if desk.record.deferred and desk.message.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return True
     owner, mark = desk.place.owner, f"{desk.place}/{ring}"
-    await _post_once(world, desk, Outgoing(owner, Nudge(owner, desk.message), mark, posted.ts))
+
+    async def begin(now: datetime) -> None:
+        await OWNER_MESSAGES.update(world, str(desk.place), tries={mark: now})
+
+    nudge = Outgoing(owner, Nudge(owner, desk.message), mark, posted.ts)
+    await post_once(world, nudge, begun=desk.record.tries.get(mark), begin=begin)
     rung = tuple(sorted({*desk.record.rung, *desk.names, ring}))
     await OWNER_MESSAGES.update(world, str(desk.place), rung=rung)
     return True
@@ -210,13 +222,6 @@ def _to_ring(desk: _Desk) -> str | None:
     again = desk.record.again.isoformat() if desk.record.again is not None else ""
     is_due = again and message.answer is None and message.news is not OwnerNews.RELEASED
     return f"{_AGAIN}/{again}" if is_due and f"{_AGAIN}/{again}" not in rung else None
-
-
-async def _post_once(world: World, desk: _Desk, message: Outgoing) -> Posted:
-    async def begin(now: datetime) -> None:
-        await OWNER_MESSAGES.update(world, str(desk.place), tries={message.mark: now})
-
-    return await post_once(world, message, begun=desk.record.tries.get(message.mark), begin=begin)
 
 
 async def _quiet_until(world: World, owner: str) -> datetime | None:
