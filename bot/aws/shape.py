@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 
 _ROOTS = {
     "ListObjectsV2": b"ListBucketResult",
@@ -45,9 +47,11 @@ def _document(response_dict: dict[str, Any], **_: object) -> None:
 def _listing(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
     if not _is_success(response_dict):
         return
-    if operation_model.has_streaming_output:  # its body is not read yet, and its type is that of the object
-        if str(response_dict["headers"].get("content-type", "")).lower().startswith("text/html"):
-            raise ResponseParserError("the answer is a web page")
+    if operation_model.has_streaming_output:
+        fault = _fault(response_dict["headers"])
+        if fault:
+            response_dict["body"].close()  # it is not read yet, and nobody else gets hold of it
+            raise ResponseParserError(fault)
         return
     body = response_dict["body"].removeprefix(_BOM)
     if _PAGE.match(body):
@@ -56,6 +60,17 @@ def _listing(response_dict: dict[str, Any], operation_model: Any, **_: object) -
     root = _ROOT.match(body)
     if expected is not None and (root is None or root[1] != expected):
         raise ResponseParserError(f"the answer is no {expected.decode()}")
+
+
+def _fault(headers: Mapping[str, Any]) -> str:
+    """What is wrong with the headers of an object, whose type is that of what is stored in it."""
+    if str(headers.get("content-type", "")).lower().startswith("text/html"):
+        return "the answer is a web page"
+    try:
+        parse_timestamp(headers.get("last-modified", 0))
+    except (ValueError, RuntimeError):
+        return "the answer's Last-Modified is no time"
+    return ""
 
 
 def _is_success(response_dict: dict[str, Any]) -> bool:
