@@ -77,7 +77,10 @@ class Scene:
         return [m for m in said if all(w.lower() in flat(m).lower() for w in words)]
 
     async def until(self, holds: Callable[[], object], within: float = PATIENCE):
-        return await self.slack.wait_for(holds, within)
+        try:
+            return await self.slack.wait_for(holds, within)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.seen()}") from error
 
     async def becomes(self, message: TeamMessage, *words: str, within: float = PATIENCE) -> TeamMessage:
         """Returns when this very message has all these words."""
@@ -85,10 +88,7 @@ class Scene:
         def has_all() -> bool:
             return all(word.lower() in flat(message).lower() for word in words)
 
-        try:
-            await self.slack.wait_for(has_all, within)
-        except TimeoutError as error:
-            raise AssertionError(f"{words} not in:\n{flat(message)}\n{self.log_tail()}") from error
+        await self.until(has_all, within)
         return message
 
     async def checklist(self, text: str = "unlock staging", *words: str, user: str = PARKER) -> TeamMessage:
@@ -100,11 +100,7 @@ class Scene:
             later = [m for m in self.slack.messages(self.channel)[before:] if not m.text.startswith("Checklist of ")]
             return next((m for m in later if all(word.lower() in flat(m).lower() for word in words)), None)
 
-        try:
-            return await self.until(answer)
-        except TimeoutError as error:
-            told = "\n".join(flat(message) for message in self.slack.messages(self.channel)[before:])
-            raise AssertionError(f"{words} not in:\n{told}\n{self.log_tail()}") from error
+        return await self.until(answer)
 
     async def journal(self) -> list[Entry]:
         """The whole timeline of the incident of this channel, open or closed last."""
@@ -170,6 +166,11 @@ class Scene:
     async def metrics(self) -> str:
         async with aiohttp.ClientSession() as session, session.get(f"{self.stage.url}/metrics") as answer:
             return await answer.text()
+
+    def seen(self) -> str:
+        """The channel, the owner's messages and the ends of the bots' logs, for whom a test fails."""
+        said = [flat(message) for message in (*self.slack.messages(self.channel), *self.letters())]
+        return "\n\n".join((*said, self.log_tail()))
 
     def log_tail(self) -> str:
         return "\n".join(f"{bot.name}:\n{bot.tail()}" for bot in self.stage.bots.values())

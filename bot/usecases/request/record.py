@@ -196,13 +196,11 @@ def id_of(world: World, delivery: str) -> str:
 async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -> tuple[UnlockRequest, ...]:
     """The requests of this incident to unlock exactly this lock that are not done with. Raises JournalAway."""
     named = [name.partition("/") for name in await _listed(world, incident)] if incident else []
-    found = [await UNLOCKS.get(world, request) for kind, _, request in named if kind == "unlock"]
+    found = await UNLOCKS.get_all(world, [request for kind, _, request in named if kind == "unlock"])
     return tuple(
         record.request
-        for record in found
-        if record is not None
-        and (record.request.state, record.request.lock_id) == (state, lock_id)
-        and record.phase is not RequestPhase.DONE
+        for record in found.values()
+        if (record.request.state, record.request.lock_id) == (state, lock_id) and record.phase is not RequestPhase.DONE
     )
 
 
@@ -230,7 +228,7 @@ async def at_work_on(world: World, state: str) -> tuple[Flying, ...]:
 
 async def _flying(world: World, names: tuple[str, ...]) -> tuple[Flying, ...]:
     named = [name.partition("/") for name in names]
-    # in one question each: a state may have had a thousand, and a client of Redis has a hundred connections
+    # in one question each: a state may have had a thousand, and the connections to Redis are bounded
     unlocks, kills = await asyncio.gather(
         UNLOCKS.get_all(world, [request for kind, _, request in named if kind == "unlock"]),
         KILLS.get_all(world, [request for kind, _, request in named if kind != "unlock"]),

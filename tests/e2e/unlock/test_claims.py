@@ -87,6 +87,7 @@ async def applied(terraform, scene, job, tmp_path):
         for pid in (each.pid, *(below(each.pid) if each.returncode is None else ())):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        sys.stderr.write((await each.stderr.read()).decode())  # for whom a test fails
 
 
 @pytest.mark.timeout(240)
