@@ -356,6 +356,29 @@ def test_a_command_wanted_its_lock_after_it_was_told_to_run_and_had_set_up(told,
 
 
 @pytest.mark.parametrize(
+    "says",
+    [
+        github(62, "Acquiring state lock. This may take a few moments..."),
+        # its own time has whole seconds, and an offset
+        github(62, '{"@message":"Acquiring …","@timestamp":"2026-11-21T10:06:02+01:00","type":"state_lock_acquire"}'),
+    ],
+)
+def test_a_command_that_waited_had_tried_to_get_its_lock_before_it_said_so(says):
+    """What was created while it waited is the lock of another one, which had begun to wait later."""
+    log = read([github(60, "$ terraform apply"), says, github(600, WORK)])
+    (span,) = log.work
+
+    assert span.shows(START + timedelta(seconds=61.9))
+    assert span.shows(START + timedelta(seconds=62.9)), "the line leaves out the fraction"
+    assert not span.shows(START + timedelta(seconds=64))
+    assert not log.shows(START + timedelta(seconds=300))
+    at_once = read([github(60, "$ terraform apply"), github(600, WORK)])
+    assert at_once.shows(START + timedelta(seconds=300)), "nothing says that it waited"
+    again = read([github(60, "$ terraform apply"), says, github(590, "$ terraform apply"), github(600, WORK)])
+    assert again.work[0].wanted is None, "another command waited"
+
+
+@pytest.mark.parametrize(
     ("line", "machine"),
     [
         ("Machine name: 'build-1'", "build-1"),

@@ -408,7 +408,7 @@ def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bo
     is_long = _until(question, one, job, span) >= shifted(taken.last, question.skew)
     if taken.is_stored:
         return True
-    is_first = not any(span.is_told_at(created) for created in question.earlier)
+    is_first = not any(span.shows(created) for created in question.earlier)
     return is_first and _kept_its_lock(job, log, span) and ((is_kept and span.after is not None) or is_long)
 
 

@@ -24,7 +24,7 @@ _MOST = 500
 _MOST_FOLLOWED = 200_000
 """Lines about objects, of all commands of a log."""
 
-_STARTS = frozenset({Sign.WANTED, Sign.BEGUN})
+_STARTS = frozenset({Sign.WANTED, Sign.SETS_UP, Sign.BEGUN})
 _ENDINGS = frozenset({Sign.PLANNED, Sign.SAVED, Sign.RELEASING})
 _AFTER_PLAN = frozenset({Sign.PLANNED, Sign.CHANGE, Sign.SAVED})
 _OF_OBJECTS = frozenset({Sign.CHANGE, Sign.REFRESH})
@@ -32,9 +32,12 @@ _OF_OBJECTS = frozenset({Sign.CHANGE, Sign.REFRESH})
 
 @dataclass(slots=True)
 class _Command:
-    """The Terraform command whose lines are being read. `span` once it was seen running at a known time."""
+    """The Terraform command whose lines are being read. `span` once it was seen running at a known time, `wanted` when
+    it said that it waits for its lock.
+    """
 
     span: int | None = None
+    wanted: datetime | None = None
     has_planned: bool = False
     is_saved: bool = False
     is_refused: bool = False
@@ -161,7 +164,7 @@ class LogReader:
             if "Initializing the backend" in said:
                 self._script.initializes()
             at = line.at or at or shapes.instant(stamp)
-            if line.sign is Sign.BEGUN or "Initializing " in said:
+            if line.sign in {Sign.BEGUN, Sign.SETS_UP}:
                 self._told_at = at  # not where it says that it waits: its lock is as old as its first try
             self._terraform(line, at)
             self._follow(line, shapes.unboxed(said), at)
@@ -206,7 +209,7 @@ class LogReader:
             return
         if line.sign in _STARTS or (line.sign is Sign.REFRESH and self._is_another()):
             self._ends()
-            self._command = _Command()
+            self._command = _Command(wanted=at if line.sign is Sign.WANTED else None)
         self._command.has_planned |= line.sign in _AFTER_PLAN
         self._command.is_saved |= line.sign is Sign.SAVED
         if is_work:
@@ -236,8 +239,10 @@ class LogReader:
             if len(self._work) >= _MOST:
                 return
             command.span = self._latest = len(self._work)
-            begun, stopped = not self._has_gap, command.is_interrupted
-            span = Work(at, at, self._script.state, is_begun=begun, after=self._told_at, is_interrupted=stopped)
+            span = Work(
+                at, at, self._script.state, is_begun=not self._has_gap, after=self._told_at, wanted=command.wanted,
+                is_interrupted=command.is_interrupted,
+            )  # fmt: skip
             self._work.append(span)
             return
         span = self._work[command.span]

@@ -42,10 +42,8 @@ _PLANNED = re.compile(rf"{BEFORE}(?:Plan: [0-9]+ to |No changes\. |Changes to Ou
 _SAVED = re.compile(rf"{BEFORE}Saved the plan to: |{BEFORE}Note: You didn't use the -out option")
 _DONE = re.compile(rf"{BEFORE}(?:Apply|Destroy|Refresh|Import) (?:complete|successful)!")
 _RELEASING = re.compile(rf"{BEFORE}Releasing state lock\. This may take a few moments\.\.\.")
-_WANTED = re.compile(
-    rf"{BEFORE}(?:Acquiring state lock\. This may take a few moments\.\.\."
-    r"|Initializing (?:the backend|provider plugins|modules)\b)"
-)
+_WANTED = re.compile(rf"{BEFORE}Acquiring state lock\. This may take a few moments\.\.\.")
+_SETS_UP = re.compile(rf"{BEFORE}Initializing (?:the backend|provider plugins|modules)\b")
 REFUSED, NOT_RELEASED = "Error acquiring the state lock", "Error releasing the state lock"
 LOCK_ID = re.compile(r"\s*ID:\s+(?P<id>[^\s*]{1,256})\s*$")
 
@@ -103,7 +101,8 @@ _CLOCK = re.compile(r"\[?(?P<h>[01][0-9]|2[0-3]):(?P<m>[0-5][0-9]):(?P<s>[0-5][0
 class Sign(Enum):
     """What a line says of the Terraform command that printed it."""
 
-    WANTED = auto()  # it wants a lock, or is before that
+    WANTED = auto()  # it has tried to get its lock, and waits for it
+    SETS_UP = auto()  # it is before that
     BEGUN = auto()  # its machine form begins
     REFRESH = auto()
     READ = auto()
@@ -127,6 +126,7 @@ _HUMAN = (
     (_DONE, Sign.DONE),
     (_RELEASING, Sign.RELEASING),
     (_WANTED, Sign.WANTED),
+    (_SETS_UP, Sign.SETS_UP),
 )
 _HINTS = (
     "...",
@@ -143,6 +143,7 @@ _HINTS = (
 
 _MACHINE_FORM: Mapping[str, Sign] = {
     "version": Sign.BEGUN,
+    "state_lock_acquire": Sign.WANTED,
     "refresh_start": Sign.REFRESH,
     "refresh_complete": Sign.REFRESH,
     "apply_start": Sign.CHANGE,

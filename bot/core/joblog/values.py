@@ -21,6 +21,10 @@ _AT_ONCE = timedelta(seconds=5)
 """So much later than its command's lock a log may say that the command began: a log's lines are late."""
 
 
+_ONE_SECOND = timedelta(seconds=1)
+"""So much too early a line's time may be: some logs, and Terraform's own lines about locks, leave out the fraction."""
+
+
 class LogEnd(StrEnum):
     """What a log says of the end of what the job ran: the process reported it, or only the server declared it."""
 
@@ -34,7 +38,8 @@ class Work:
     """One Terraform command under a lock, from the first to the last sign of it, by the log's own times.
 
     `is_begun`: the log was read from its first byte to here, so that it did not begin before `first`. `is_over`: it
-    said that it was done, which Terraform says only after it has released its lock. `is_ended`: it came to an end of
+    said that it was done, which Terraform says only after it has released its lock. `after` is when the job started it,
+    `wanted` when it said that it waits for its lock, where the log says that. `is_ended`: it came to an end of
     its own (an error, a plan that was made, an exit code), and most often it then releases its lock. `is_interrupted`:
     it was asked to stop, and may have released its lock before its job was killed. `state` is what the log calls the
     state: the lock's `Path`, or the end of it; `UNKNOWN_STATE` where it may be another or any; None where the log does
@@ -50,16 +55,20 @@ class Work:
     after: datetime | None = None
     is_last: bool = False
     is_interrupted: bool = False
+    wanted: datetime | None = None
 
     def shows(self, created: datetime) -> bool:
         """Whether it was running under a lock of this age, and has not said that it is done.
 
         A command that was running before `created` had another lock: perhaps one that someone took from it. One that
         began long after had another one, too, or none: Terraform prints its first line soon after it has its lock. Nor
-        is it the lock of a command that began only later: that one wanted its own after `after`.
+        is it the lock of a command that began only later: that one wanted its own after `after`. Nor of one that waited
+        for its lock before: Terraform notes the time before it waits, however long that is.
         """
         was_told = self.after is None or self.is_told_at(created)
-        return self.is_begun and not self.is_over and was_told and created <= self.first <= shifted(created, _SOON)
+        has_tried = self.wanted is None or created <= shifted(self.wanted, _ONE_SECOND)
+        is_first = created <= self.first <= shifted(created, _SOON)
+        return self.is_begun and not self.is_over and was_told and has_tried and is_first
 
     def is_told_at(self, created: datetime) -> bool:
         """Whether the log says when the command began, and that its first line came soon after a lock of this age."""

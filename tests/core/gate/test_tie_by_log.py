@@ -266,3 +266,27 @@ def test_a_job_that_was_killed_soon_and_whose_lock_was_broken_is_not_blamed_for_
     tied = attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, taken=taken)
 
     assert decide(make.case(looks=looks, who=lock.who, attribution=tied), make.now).ruling is wanted
+
+
+@pytest.mark.parametrize(
+    ("earlier", "says", "wanted"),
+    [
+        ("", [], Ruling.ALLOW),
+        ("09:04:58", [], Ruling.NEEDS_APPROVAL),  # seen before this one, and as old as its command's
+        ("08:00:00", [], Ruling.ALLOW),
+        ("", [("09:04:30", "Acquiring state lock. This may take a few moments...")], Ruling.NEEDS_APPROVAL),
+        ("", [("09:05:01", "Acquiring state lock. This may take a few moments...")], Ruling.ALLOW),
+    ],
+)
+@pytest.mark.parametrize("told", [step("09:04:00", "terraform apply -auto-approve"), []])
+def test_a_job_whose_lock_was_broken_is_not_blamed_for_that_of_a_process_which_had_waited(
+    make, told, earlier, says, wanted
+):
+    """No store tells the time. The next holder lives, and began to wait at 09:05, while the job was waiting, too."""
+    killed = [("09:08:10", WORK), ("09:14:00", STILL), ("09:14:30", CANCELLED)]
+    run = make.run(conclusion=Conclusion.CANCELLED)
+    looks, lock = (make.look(run, logs={"1": read([*told, *says, *killed])}),), make.info(who="runner@fv-az881-525")
+    known = [make.at(earlier)] if earlier else []
+    tied = attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, earlier=known)
+
+    assert decide(make.case(looks=looks, who=lock.who, attribution=tied), make.now).ruling is wanted
