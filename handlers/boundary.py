@@ -119,7 +119,7 @@ def _not_permitted(error: NotPermitted) -> Notice:
 
 def _not_replicated() -> Notice:
     lines: tuple[Phrase, ...] = (
-        ("It was written down, but no replica of Redis has confirmed it yet, so a fail-over could lose it.",),
+        ("It was written down, but no replica of Redis has confirmed it yet. A fail-over may have lost it.",),
         ("No lock was released. tflock releases nothing until a replica confirms.",),
         ("Try again in a minute. If it keeps failing, tell the people who run tflock.",),
     )

@@ -54,10 +54,11 @@ class Journal(Protocol):
         """Adds an entry to the chain, once. Raises JournalAway, also if the incident is unknown."""
         ...
 
-    async def secure(self, incident_id: str) -> None:
-        """Returns when what was written here is as durable as the store can make it.
+    async def secure(self, incident_id: str, entry_id: str) -> Entry | None:
+        """Returns the entry when it is as durable as the store can make it, as it is there then.
 
-        Raises NotReplicated if the store has replicas and none confirms it in time.
+        None, or another entry, if a fail-over of the store lost it before. Raises NotReplicated if the store has
+        replicas and none confirms it in time.
         """
         ...
 

@@ -53,9 +53,10 @@ class Records(Protocol):
         """
         ...
 
-    async def secure(self, kind: str, key: str) -> None:
-        """Returns when what was written here is as durable as the store can make it.
+    async def secure(self, kind: str, key: str) -> dict[str, Any] | None:
+        """Returns the record when it is as durable as the store can make it, as it is there then.
 
+        None, or an earlier record, if a fail-over of the store lost what was written before it could be made durable.
         Raises NotReplicated if the store has replicas and none confirms it in time.
         """
         ...

@@ -136,9 +136,14 @@ class RedisJournal:
         async with answering():
             return await self._recorder.record(incident_id, draft)
 
-    async def secure(self, incident_id: str) -> None:
-        """Returns when the timeline is on a replica, where there is one. Raises NotReplicated."""
-        await reach_a_replica(self._client, log_key(incident_id))
+    async def secure(self, incident_id: str, entry_id: str) -> Entry | None:
+        key, at = log_key(incident_id), f"{entry_id}-0"
+        items = await reach_a_replica(self._client, key, "XRANGE", key, at, at)
+        for item_id, fields in items:
+            # a node of a cluster answers in the raw form
+            said = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
+            return entry_of((item_id, said))
+        return None
 
     async def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
         """All entries in order, from behind the entry `after`, a page at a time. Raises ChainBroken for a non-entry."""

@@ -87,8 +87,11 @@ class RedisRecords:
             fields = [*versions, _milliseconds(ttl), _THERE, "1", *_packed(value)]
             return bool(await self._swap([_key("record", kind, key)], fields))
 
-    async def secure(self, kind: str, key: str) -> None:
-        await reach_a_replica(self._client, _key("record", kind, key))
+    async def secure(self, kind: str, key: str) -> dict[str, Any] | None:
+        name = _key("record", kind, key)
+        found = await reach_a_replica(self._client, name, "HGETALL", name)
+        fields = found if isinstance(found, Mapping) else dict(zip(found[::2], found[1::2], strict=True))
+        return _unpacked(fields) if fields else None
 
     async def forget(self, kind: str, key: str) -> None:
         async with answering():

@@ -1,7 +1,8 @@
 """Makes a write as durable as the deployment can: on a replica too, where the Redis has any.
 
 A fail-over loses what only the old primary knew. Sources: WAIT and INFO replication of Redis. WAIT is about the writes
-of its own connection, so it follows a write there: replicas take all writes in their order.
+of its own connection, so it follows a write there: replicas take all writes in their order. What was written may have
+been lost before that: so it is read again where the WAIT was answered, and the caller looks whether it is there.
 """
 
 from __future__ import annotations
@@ -26,26 +27,28 @@ _ASKED = "tflock:replica-asked"
 _SEEN = "tflock:replica-seen"
 
 
-async def reach_a_replica(client: Client, key: str) -> None:
+async def reach_a_replica(client: Client, key: str, *question: str) -> Any:
     """Returns when all that was written beside `key` so far is on a replica, or if there never was one.
 
+    The answer to the `question`, a command about that key, is from the very Redis that confirmed it, and from then.
     Raises NotReplicated if none confirms it in time, JournalAway if Redis does not answer. A Redis that forbids INFO
     is taken for one without replicas.
     """
     async with answering():
         seen_key, asked_key = beside(key)
-        seen, info = await on_one_connection(client, key, ("GET", seen_key), ("INFO", "replication"))
-        if isinstance(info, ResponseError):
-            return
-        connected = _connected(info)
-        if not connected and not seen:
-            return
-        write = ("SET", seen_key, "1", "EX", str(_REMEMBERED)) if connected else ("SET", asked_key, "1", "PX", "1000")
-        _, reached = await on_one_connection(client, key, write, ("WAIT", "1", str(PATIENCE)))
-    if isinstance(reached, ResponseError):
-        raise JournalAway(f"Redis: {reached}")
-    if int(reached) < 1:
-        raise NotReplicated("the write did not reach a replica of Redis")
+        seen, info, found = await on_one_connection(client, key, ("GET", seen_key), ("INFO", "replication"), question)
+        connected = 0 if isinstance(info, ResponseError) else _connected(info)
+        if connected or (seen and not isinstance(info, ResponseError)):
+            write = ("SET", seen_key, "1", "EX", str(_REMEMBERED))
+            write = write if connected else ("SET", asked_key, "1", "PX", "1000")
+            _, reached, found = await on_one_connection(client, key, write, ("WAIT", "1", str(PATIENCE)), question)
+            if isinstance(reached, ResponseError):
+                raise JournalAway(f"Redis: {reached}")
+            if int(reached) < 1:
+                raise NotReplicated("the write did not reach a replica of Redis")
+    if isinstance(found, ResponseError):
+        raise JournalAway(f"Redis: {found}")
+    return found
 
 
 def _connected(info: Any) -> int:

@@ -45,7 +45,8 @@ async def _timeline(client: Client, name: str, clock: Clock, rng: random.Random)
                 await recorder.record(name, draft, creates=True)
         if verify([entry async for entry in journal.entries(name)]) != _ENTRIES:
             raise ChainBroken("?", "what was written did not come back")
-        await journal.secure(name)
+        if await journal.secure(name, str(_ENTRIES)) is None:
+            raise ChainBroken(str(_ENTRIES), "what was written is not there any more")
     finally:
         async with answering():
             for key in (*keys, *beside(log_key(name))):

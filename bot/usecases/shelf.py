@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from bot.core.codec import RECORDS, changes, read, written
 from bot.core.record.redact import texts_redacted
+from bot.core.record.timeline import Entry
+from bot.errors import NotReplicated
 from bot.usecases.world import World
 
 T = TypeVar("T")
@@ -72,12 +74,22 @@ class Shelf(Generic[T]):
             self.kind, key, texts_redacted(written(record, RECORDS)), was=was, ttl=ttl or self.ttl
         )
 
-    async def secure(self, world: World, key: str) -> None:
-        """Returns when what was written there would outlive a fail-over of Redis. Raises NotReplicated."""
-        await world.records.secure(self.kind, key)
+    async def secure(self, world: World, key: str, *, has: Callable[[T | None], bool]) -> None:
+        """Returns when what was written there would outlive a fail-over of Redis. Raises NotReplicated.
+
+        Also if a fail-over has lost it already: the record, if it is there, then does not have what it is expected to.
+        """
+        if not has(self._read(await world.records.secure(self.kind, key))):
+            raise NotReplicated("a fail-over of Redis has lost what was written")
 
     async def forget(self, world: World, key: str) -> None:
         await world.records.forget(self.kind, key)
 
     def _read(self, found: Mapping[str, Any] | None) -> T | None:
         return None if found is None else read(self.of, self.earlier(found), RECORDS)
+
+
+async def secure_entry(world: World, incident: str, entry: Entry) -> None:
+    """As `Shelf.secure`, for what was appended to a timeline."""
+    if await world.journal.secure(incident, entry.id) != entry:
+        raise NotReplicated("a fail-over of Redis has lost what was written")

@@ -93,8 +93,8 @@ async def test_a_timeline_is_secured_by_its_incident(pair, make_journal):
     port = primary.connection_pool.connection_kwargs["port"]
     journal = make_journal(f"redis://127.0.0.1:{port}")
     incident, _ = await journal.open(channel="C1", title="staging", by="U1", at=NOON)
-    await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "a note"))
-    await journal.secure(incident.id)
+    added = await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "a note"))
+    assert await journal.secure(incident.id, added.entry.id) == added.entry
     there = make_journal(f"redis://127.0.0.1:{replica.connection_pool.connection_kwargs['port']}")
     assert [entry.text async for entry in there.entries(incident.id)][-1] == "a note"
 
@@ -102,25 +102,63 @@ async def test_a_timeline_is_secured_by_its_incident(pair, make_journal):
     await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "another"))
 
     with pytest.raises(NotReplicated):
-        await journal.secure(incident.id)
+        await journal.secure(incident.id, added.entry.id)
+
+
+async def test_what_a_fail_over_lost_before_it_was_confirmed_is_not_confirmed(pair, make_journal):
+    """The replica becomes the primary between the write and the question whether a replica has it."""
+    primary, replica, _ = pair
+    port, other = (one.connection_pool.connection_kwargs["port"] for one in (primary, replica))
+    before, after = make_journal(f"redis://127.0.0.1:{port}"), make_journal(f"redis://127.0.0.1:{other}")
+    incident, _ = await before.open(channel="C1", title="staging", by="U1", at=NOON)
+    old, new = RedisRecords(primary, rng=random.Random()), RedisRecords(replica, rng=random.Random())
+    await old.put("unlock", "r1", {"phase": "confirmed"}, ttl=HOUR)
+    await old.secure("unlock", "r1")
+    await replica.replicaof("NO", "ONE")
+
+    intent = await before.append(incident.id, Draft(NOON, Kind.UNLOCK_RELEASING, "U1", "began"))
+    await old.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
+    await old.update("unlock", "r1", {"phase": "releasing"})
+    await primary.replicaof("127.0.0.1", other)
+    await until(lambda: follows(primary))
+
+    assert await new.secure("owner-answer", "staging/lock-1") is None
+    assert await new.secure("unlock", "r1") == {"phase": "confirmed"}
+    assert await after.secure(incident.id, intent.entry.id) is None
+    again = await after.append(incident.id, Draft(NOON, Kind.UNLOCK_RELEASING, "U1", "began"))
+    assert await after.secure(incident.id, again.entry.id) == again.entry
+    await new.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
+    assert await new.secure("owner-answer", "staging/lock-1") == RUNNING
+
+
+async def follows(redis):
+    return (await redis.info("replication"))["master_link_status"] == "up"
 
 
 async def test_a_redis_without_replicas_is_as_durable_as_it_gets(client):
     records = RedisRecords(client, rng=random.Random())
     await records.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
 
-    await records.secure("owner-answer", "staging/lock-1")
+    assert await records.secure("owner-answer", "staging/lock-1") == RUNNING
 
 
-async def test_a_cluster_without_replicas_is_asked_at_the_node_of_the_key(cluster_url, make_client):  # noqa: F811
-    client = make_client(cluster_url)
+async def test_a_cluster_without_replicas_is_asked_at_the_node_of_the_key(cluster_url, make_client, make_journal):  # noqa: F811
+    client, journal = make_client(cluster_url), make_journal(cluster_url)
+    records = RedisRecords(client, rng=random.Random())
+    await records.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
+    assert await records.secure("owner-answer", "staging/lock-1") == RUNNING
+    assert await records.secure("owner-answer", "staging/lock-2") is None
+    incident, _ = await journal.open(channel="C1", title="staging", by="U1", at=NOON)
+    added = await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "a note"))
+    assert await journal.secure(incident.id, added.entry.id) == added.entry
+    assert await journal.secure(incident.id, "99") is None
     for key in ("tflock:record:unlock:1", "tflock:record:unlock:2", "tflock:log:{inc-1}", "tflock:log:{inc-2}"):
         await client.set(key, "1")
-        await reach_a_replica(client, key)
+        assert await reach_a_replica(client, key, "GET", key) == "1"
 
 
 async def test_a_redis_that_is_away_is_no_replica_either():
     client = connect(f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(JournalAway):
-        await reach_a_replica(client, "key")
+        await reach_a_replica(client, "key", "GET", "key")
     await client.aclose()

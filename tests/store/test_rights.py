@@ -80,7 +80,7 @@ async def test_the_rights_of_the_docs_are_enough_for_all_that_the_product_does(r
 async def secured(journal):
     incident, _ = await journal.open(channel="C2", title="prod", by="U1", at=datetime.now(UTC))
     await journal.append(incident.id, Draft(datetime.now(UTC), Kind.NOTE_ADDED, "U1", "a note"))
-    await journal.secure(incident.id)
+    await journal.secure(incident.id, "1")
     assert await journal.tail(incident.id, 1)
     assert [item async for item in journal.entries(incident.id)]
 

@@ -168,9 +168,22 @@ async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incide
     await _write_down(world, state, answer, str(answer.says), changed.number, incident=incident)
 
 
+async def secure_answer(world: World, state: str, answer: OwnerAnswer) -> None:
+    """This answer, or a later one of that person, outlives a fail-over of Redis from here on. Raises NotReplicated,
+    JournalAway.
+    """
+
+    def has_it(said: Answers | None) -> bool:
+        said = said or Answers()
+        at = said.objections.get(answer.owner_id) if answer.says is OwnerSays.RUNNING else said.at
+        return at is not None and at >= answer.at
+
+    await ANSWERS.secure(world, f"{state}/{answer.lock_id}", has=has_it)
+
+
 async def secure_answers(world: World, state: str, lock_id: str) -> None:
-    """Answers about this lock outlive a fail-over of Redis from here on. Raises NotReplicated, JournalAway."""
-    await ANSWERS.secure(world, f"{state}/{lock_id}")
+    """As `secure_answer`, for all that was answered about this lock, if anything was."""
+    await ANSWERS.secure(world, f"{state}/{lock_id}", has=lambda _: True)
 
 
 async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:

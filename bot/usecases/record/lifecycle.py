@@ -26,7 +26,7 @@ from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
 from bot.usecases.request.announce import DEALS_WITH, MOST_OPEN, SEEN_TTL, open_incidents
 from bot.usecases.request.record import at_work
-from bot.usecases.shelf import Shelf
+from bot.usecases.shelf import Shelf, secure_entry
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -101,7 +101,7 @@ async def note(
     """Adds a person's note, at the time that they name; the entry. A closed incident is exported again.
 
     `once` names the delivery that it came with.
-    Raises NotPermitted for a text that is too long, JournalAway.
+    Raises NotPermitted for a text that is too long, JournalAway; NotReplicated if a fail-over could lose it.
     """
     if reason := wrong_text(text):
         raise NotPermitted(f"{reason} Nothing was changed.")
@@ -109,6 +109,7 @@ async def note(
     facts = NoteAdded(back_dated=at is not None)
     noted = await world.journal.append(incident, draft_of(facts, at or now, user, text, once=once))
     await reissue_if_late(world, incident)
+    await secure_entry(world, incident, noted.entry)
     return noted.entry
 
 

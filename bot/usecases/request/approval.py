@@ -24,7 +24,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.clicks import is_own, live, move, permit, start_release, write_down
-from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, show
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, is_done, show
 from bot.usecases.request.steps import WAITING, Step, advance
 from bot.usecases.world import World
 
@@ -47,7 +47,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
     once = f"approved/{request.id}/{at.isoformat()}"
     await write_down(world, request, facts, user, f"approved the unlock of {request.state}", once=once)
     await start_release(world, request_id)
-    await UNLOCKS.secure(world, request_id)
+    await UNLOCKS.secure(world, request_id, has=lambda kept: kept is not None and kept.approved_at == at)
     says: Phrase = (f" approved the unlock of {request.state}, for which ", Person(record.asker, ""), " asked.")
     step = f"approved/{at.timestamp():.0f}"
     await announce_click(world, request, f"The unlock of {request.state} is approved", user, step=step, says=says)
@@ -87,7 +87,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str, cli
         of, words, note = UnlockWithdrawn, "withdrew the request to unlock", " cancelled it"
     facts = of(request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.DECLINED)
     await write_down(world, request, facts, user, f"{words} ({request.state})", once=f"declined/{request.id}")
-    await UNLOCKS.secure(world, request_id)
+    await UNLOCKS.secure(world, request_id, has=is_done)
     said: Phrase = (Person(user, ""), note)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
 

@@ -193,6 +193,11 @@ def id_of(world: World, delivery: str) -> str:
     return hashlib.sha256(delivery.encode()).hexdigest()[:10] if delivery else world.new_id()
 
 
+def is_done(record: UnlockRecord | None) -> bool:
+    """Whether it is kept of the request that it is over."""
+    return record is not None and record.phase is RequestPhase.DONE
+
+
 async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -> tuple[UnlockRequest, ...]:
     """The requests of this incident to unlock exactly this lock that are not done with. Raises JournalAway."""
     named = [name.partition("/") for name in await _listed(world, incident)] if incident else []

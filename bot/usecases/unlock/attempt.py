@@ -29,6 +29,7 @@ from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.weigh import Decision, record_decision
 from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.request.steps import Step, advance
+from bot.usecases.shelf import secure_entry
 from bot.usecases.unlock.task import Task, decide_on, deleted_in, fingerprint
 from bot.usecases.world import World
 
@@ -203,7 +204,7 @@ def _unread(kind: PlaceKind) -> PlaceRelease:
 async def _intend(world: World, task: Task, decision: Decision) -> Task:
     """The intent is on the timeline before the delete. Raises JournalAway or TakenBack: then nothing is deleted.
 
-    Raises NotReplicated if a fail-over of Redis could lose the intent, or the owner's answer.
+    Raises NotReplicated if a fail-over of Redis could lose the intent, or the owner's answer, or has lost the intent.
     """
     request, inspection = task.request, decision.inspection
     if not request.incident:
@@ -212,7 +213,8 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     seen = LockFacts.of(lock)
     facts = UnlockReleasing(request=request.id, state=request.state, lock_id=request.lock_id, lock=seen)
     text, once = f"began to release the lock of {request.state}", f"releasing/{request.id}/{task.round}"
-    await world.journal.append(request.incident, draft_of(facts, world.clock.now(), task.by, text, once=once))
+    draft = draft_of(facts, world.clock.now(), task.by, text, once=once)
+    entry = (await world.journal.append(request.incident, draft)).entry
 
     intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
@@ -221,8 +223,8 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     if moved is None:
         raise TakenBack(request.id)
     await asyncio.gather(
-        world.journal.secure(request.incident),
-        UNLOCKS.secure(world, request.id),
+        secure_entry(world, request.incident, entry),
+        UNLOCKS.secure(world, request.id, has=lambda kept: kept is not None and kept.sent),
         secure_answers(world, request.state, request.lock_id),
     )
     return replace(task, intended=intended)

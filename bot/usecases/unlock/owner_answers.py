@@ -23,7 +23,7 @@ from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.inspect import inspect
-from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, secure_answers, take_answer_back
+from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, secure_answer, take_answer_back
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, say_once
@@ -46,7 +46,7 @@ async def take_answer(
 ) -> OwnerAnswer:
     """The owner's click. Raises NotPermitted if it is not theirs to answer (any more), JournalAway if not written down.
 
-    Raises NotReplicated after all of it is done, if a fail-over could lose the answer.
+    Raises NotReplicated after all of it is done, if a fail-over could lose the answer, or has lost it.
 
     "It's still running" is taken from the person asked last, without another look: it can only keep a lock. Before
     "It's dead" counts, the bot looks again whose lock it is.
@@ -64,7 +64,7 @@ async def take_answer(
         key = f"again:{place.of_lock}:{at.timestamp():.0f}"
         await world.jobs.start("ask_owner_again", state.name, lock_id, key=key, at=at + SNOOZE)
     await _spread(world, place, str(says), at)
-    await secure_answers(world, state.name, lock_id)
+    await secure_answer(world, state.name, answer)
     return answer
 
 

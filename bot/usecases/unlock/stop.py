@@ -11,7 +11,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.automatic import STOPPED, Stopped, key_of
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.clicks import live, write_down
-from bot.usecases.request.record import UNLOCKS, show
+from bot.usecases.request.record import UNLOCKS, is_done, show
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.world import World
 
@@ -31,8 +31,8 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
     facts = UnlockDeclined(request=request.id, state=request.state, lock_id=request.lock_id, outcome=outcome)
     text = f"stopped the automatic release of {request.state}; the lock was not touched"
     await write_down(world, request, facts, user, text, once=f"stopped/{request.id}")
-    await UNLOCKS.secure(world, request.id)
-    await STOPPED.secure(world, key_of(request))
+    await UNLOCKS.secure(world, request.id, has=is_done)
+    await STOPPED.secure(world, key_of(request), has=lambda kept: kept is not None)
     note: Phrase = (Person(user, ""), " stopped it: this lock is not released automatically any more")
     await show(world.messenger, UnlockReport(request, outcome, None, None, note=note))
     says: Phrase = (f" stopped the automatic release of {request.state}. The lock was not touched.",)

@@ -23,7 +23,16 @@ from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.approval import start_waiting, waiting_for
 from bot.usecases.request.clicks import is_own, live, move, permit, start_release, start_ticks, write_down
-from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, id_of, save_unlock, show, show_first
+from bot.usecases.request.record import (
+    UNLOCKS,
+    RequestPhase,
+    UnlockRecord,
+    id_of,
+    is_done,
+    save_unlock,
+    show,
+    show_first,
+)
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.stop import stop
 from bot.usecases.world import World
@@ -172,6 +181,8 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str, cli
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None, click: str = "") -> UnlockReport:
     """Lets the bot keep deciding until it is allowed, then release. Raises NotPermitted, JournalAway.
 
+    Raises NotReplicated when all is done, if a fail-over of Redis could lose it, or has lost it.
+
     `click` as for `confirm`.
     """
     record = await live(world, request_id, lock_id, click=click)
@@ -200,6 +211,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     says: Phrase = (f" armed the unlock of {request.state}: it is done as soon as it is safe, until ", until, ".")
     step = f"armed/{armed_at.timestamp():.0f}"
     await announce_click(world, request, f"The unlock of {request.state} is armed", user, step=step, says=says)
+    await UNLOCKS.secure(world, request_id, has=lambda kept: kept is not None and kept.armed_at == armed_at)
     return report
 
 
@@ -223,7 +235,7 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str, clic
     touched = "a part of the lock was deleted already, or may have been" if record.sent else "the lock was not touched"
     once = f"disarmed/{request.id}/{record.armed_at.isoformat() if record.armed_at else ''}"
     await write_down(world, request, facts, user, f"cancelled the armed unlock; {touched}", once=once)
-    await UNLOCKS.secure(world, request_id)
+    await UNLOCKS.secure(world, request_id, has=is_done)
     note: Phrase = (Person(user, ""), " cancelled it")
     places = tuple(half.release for half in record.halves)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note, places=places))

@@ -71,8 +71,9 @@ class MemoryJournal:
         await self.switchboard.pass_through(f"appended {draft.kind}")
         return Appended(entry, added=True)
 
-    async def secure(self, incident_id: str) -> None:  # noqa: ARG002 - there is one memory only
+    async def secure(self, incident_id: str, entry_id: str) -> Entry | None:
         await self.switchboard.pass_through("secure timeline")
+        return next((entry for entry in self.logs.get(incident_id, ()) if entry.id == entry_id), None)
 
     async def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
         await self.switchboard.pass_through("entries")
@@ -215,8 +216,9 @@ class MemoryRecords:
             await self.switchboard.pass_through(f"swapped {kind}")
         return True
 
-    async def secure(self, kind: str, key: str) -> None:  # noqa: ARG002 - there is one memory only
+    async def secure(self, kind: str, key: str) -> dict[str, Any] | None:
         await self.switchboard.pass_through(f"secure {kind}")
+        return self._record(kind, key)
 
     async def forget(self, kind: str, key: str) -> None:
         await self.switchboard.pass_through(f"forget {kind}")
