@@ -100,7 +100,7 @@ def attribute(
     """
     looks, claims = tuple(looks), tuple(claims)
     question = _Question(lock, taken or Taken.of(lock), skew, holders, tuple(earlier))
-    by_name = _by_seal(question, looks, claims) or _by_run_id(question, looks, tuple(named))
+    by_name = _by_seal(question, looks, claims) or _by_run_id(question, looks, tuple(named), claims)
     found = by_name or _by_evidence(question, looks, claims)
     return replace(found, contenders=contenders(looks, question.taken, skew), taken=question.taken)
 
@@ -138,7 +138,7 @@ def _private(question: _Question, looks: Sequence[PipelineSeen], claims: Sequenc
     mine = [claimed for claimed in claims if is_private(claimed.claim, lock, question.skew)]
     if len({claimed.claim.run_url for claimed in mine}) != 1 or is_shared_host(host) or is_slot(host):
         return []
-    if not all(_was_at_work(claimed, question.taken) for claimed in mine):
+    if not all(_was_at_work(claimed.seen, question.taken) for claimed in mine):
         return []
     possible, _ = _possible(question, looks, claims)
     urls = {claimed.claim.run_url for claimed in mine}
@@ -152,11 +152,10 @@ def _is_known_there(one: _Possible, host: str) -> bool:
     return one.claim is not None or any(machine and is_same_machine(machine, host) for machine in machines)
 
 
-def _was_at_work(claimed: Claimed, taken: Taken) -> bool:
+def _was_at_work(seen: Observation[Run], taken: Taken) -> bool:
     """Whether the run was active then without any allowance: a name that outlived its job may be another's. True if the
     run could not be read, since then it is not over either.
     """
-    seen = claimed.seen
     if not isinstance(seen, Found):
         return True
     run = seen.value
@@ -197,7 +196,10 @@ def _unread(claim: Claim) -> Run:
 
 
 def _by_run_id(
-    question: _Question, looks: Sequence[PipelineSeen], named: Sequence[Observation[Run]]
+    question: _Question,
+    looks: Sequence[PipelineSeen],
+    named: Sequence[Observation[Run]],
+    claims: Sequence[Claimed],
 ) -> Attribution | None:
     """The run whose id the host name carries, by the team's own pattern."""
     run_id = question.holders.run_id_in(question.lock.who)
@@ -214,9 +216,17 @@ def _by_run_id(
     found = tuple(
         ({candidate.listed.ref: candidate for candidate in _looked_up(question, looks, read)} | mine).values()
     )
-    if found:
+    if any(_was_at_work(candidate.seen, question.taken) for candidate in found):
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
+    if found:
+        # On a machine that is used again the name may be there still, and the next job have it.
+        beside = (*said, ", which was running then only if clocks differ; the next job may have found that name there")
+        known = {candidate.run.ref for candidate in found}
+        others = tuple(one.candidate for one in _possible(question, looks, claims)[0])
+        others = tuple(candidate for candidate in others if candidate.run.ref not in known)
+        unseen += unlisted(looks)
+        return Attribution(Strength.RUN_ID, found, beside, unseen, tie=Tie.BY_TIME, others=others)
     if read:
         # A host name that outlived its run names someone else than the holder.
         return Attribution(None, (), (*said, ", which was not running when the lock was taken"), unseen)

@@ -106,6 +106,8 @@ class World:
     owner_says_dead: bool = False
     waited: float = 0.0
     """How long the holder had waited for its lock, which is as old as its first try."""
+    named: str = ""
+    """The run whose number is in the lock's host: the job that gave the machine its name, if one did."""
 
     @property
     def holding_job(self) -> TrueJob | None:
@@ -216,7 +218,35 @@ def make_world(rng: random.Random) -> World:
     world.hidden = {each.pipeline for each in jobs if rng.random() < 0.06}
     for each in jobs:
         claim_of(rng, world, each)
+    if world.host == holder.machine.host and rng.random() < 0.2:
+        name_machine(rng, world)
     return world
+
+
+def name_machine(rng: random.Random, world: World) -> None:
+    """A job names its machine after its run (`sudo hostname`), and nobody takes that name away: the next job on the
+    machine, or whoever logs in there, has it as well. Two jobs at the same time do not do that.
+    """
+    there = [one for one in world.jobs if one.machine is world.holder.machine and one.begins >= world.taken]
+    gone = [one for one in there if one.process is world.holder or (one.process.until > world.taken and one.ends)]
+    if gone and len(gone) == len(there) and not world.waited:
+        last = min(gone, key=lambda one: one.begins)
+        world.named = last.run if last.process is world.holder else rng.choice(gone).run
+        world.host = f"gha-{world.named}-1"
+
+
+def named_in(world: World) -> tuple[Found[Run] | NotFound | Unseen, ...]:
+    """What each pipeline's system says of the run whose number is in the host's name."""
+    offset = Offset(timedelta(seconds=world.ci_clock), timedelta(seconds=1)) if world.is_ci_measured else None
+    away = Unseen("CI", Trouble.TIMED_OUT, "it did not answer", NOON)
+    found: list[Found[Run] | NotFound | Unseen] = []
+    for pipeline in sorted(world.mapped) if world.named else ():
+        mine = next((one for one in world.jobs if (one.run, one.pipeline) == (world.named, pipeline)), None)
+        if pipeline in world.hidden or (mine is not None and not mine.is_readable):
+            found.append(away)
+        else:
+            found.append(NotFound("CI", "the run", NOON) if mine is None else Found(run_of(world, mine), NOON, offset))
+    return tuple(found)
 
 
 def set_clocks(rng: random.Random, world: World) -> None:
@@ -375,7 +405,9 @@ def claims_of(world: World) -> tuple[Claimed, ...]:
     )
 
 
-HOLDERS = Holders(people=(KnownPerson("elliott", "U0ELLIOTT", who=("elliott@*",)),))
+HOLDERS = Holders(
+    run_id_hosts=("*@gha-{run}-{attempt}",), people=(KnownPerson("elliott", "U0ELLIOTT", who=("elliott@*",)),)
+)
 
 
 def case_of(make, world: World, rng: random.Random, policy: Policy) -> Case:
@@ -384,7 +416,8 @@ def case_of(make, world: World, rng: random.Random, policy: Policy) -> Case:
     looks = looks_of(world, rng)
     taken = Taken.of(lock, None if world.stored is None else at(world.stored))
     tied = attribute(
-        lock, looks, holders=HOLDERS, skew=timedelta(seconds=SKEW), claims=claims_of(world), taken=taken
+        lock, looks, holders=HOLDERS, skew=timedelta(seconds=SKEW), claims=claims_of(world), taken=taken,
+        named=named_in(world),
     )  # fmt: skip
     base: Case = make.case(looks=looks)
     state = replace(base.state.state, value=replace(base.state.state.value, last_written=at(world.taken - 1)), at=NOON)
@@ -429,6 +462,9 @@ def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_s
         if ruling is Ruling.NEEDS_APPROVAL:
             assert not world.is_known or is_lost, told
             assert tied.tie is not Tie.SEALED or is_lost, told
+        seen[f"named {tied.tie}"] += bool(world.named)
+    assert seen["named sealed"], seen
+    assert seen["named by_time"], seen
     assert seen["allow shown"], seen
     assert seen["allow sealed"], seen
     assert seen["needs approval by_time"], seen

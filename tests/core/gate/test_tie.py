@@ -669,6 +669,41 @@ def test_a_run_that_was_found_by_its_number_settles_as_its_system_does(make, rul
     assert ruling(look, who=NUMBERED, named=(make.found(run),)) is wanted
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize(
+    ("end", "ahead", "wanted"),
+    [
+        ("09:05:01", None, Ruling.ALLOW),
+        ("09:04:59", None, Ruling.NEEDS_APPROVAL),
+        ("09:03:01", None, Ruling.NEEDS_APPROVAL),
+        ("09:02:59", None, Ruling.REFUSE),
+        ("09:05:04", 1, Ruling.ALLOW),  # measured: the CI's clock is a second ahead, give or take one
+        ("09:05:01", 1, Ruling.NEEDS_APPROVAL),
+    ],
+)
+def test_a_name_that_outlived_its_run_may_be_that_of_the_next_job_on_the_machine(
+    make, ruling, end, ahead, wanted, is_listed
+):
+    """`sudo hostname` on a machine that is used again. The next job is of a pipeline that nobody mapped, and lives."""
+    offset = None if ahead is None else Offset(timedelta(seconds=ahead), timedelta(seconds=1))
+    run = make.run("100", end=end, pipeline=JOB_A)
+    seen = replace(make.found(run), offset=offset)
+    look = make.look(*([run] if is_listed else []), pipeline=JOB_A, closer={"100": seen}, system="Jenkins")
+
+    assert ruling(look, who=NUMBERED, named=(seen,)) is wanted
+
+
+@pytest.mark.parametrize(("end", "wanted"), [(None, Ruling.REFUSE), ("09:15", Ruling.NEEDS_APPROVAL)])
+def test_where_a_name_may_have_outlived_its_run_every_other_possible_holder_must_be_dead(make, ruling, end, wanted):
+    run = make.run("100", end="09:04:59", pipeline=JOB_A)
+    other = make.run("101", end=end, pipeline=JOB_A)
+    look = make.look(run, other, pipeline=JOB_A, system="Jenkins")
+    mute = make.look(pipeline=JOB_B, listing=make.unseen(), system="Jenkins")
+
+    assert ruling(look, who=NUMBERED, named=(make.found(run),)) is wanted
+    assert ruling(look, mute, who=NUMBERED, named=(make.found(run),)) is Ruling.REFUSE
+
+
 # whose names
 
 
