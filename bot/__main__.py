@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.form import PolicyForm
 from bot.cli.frame import FAILED, OK, WRONG, checked, configuration, fail, run
 from bot.cli.seal import Seal
 
@@ -205,6 +206,17 @@ def manifest(
     from bot.cli.manifest import show_manifest  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(show_manifest(socket=socket, url=url))
+
+
+@cli.command(epilog=_examples("tflock policy", "tflock policy --format json > policy.json"))
+def policy(
+    *,
+    form: Annotated[PolicyForm, typer.Option("--format", help="text, json or terraform.")] = PolicyForm.TEXT,
+) -> None:
+    """Print the least rights in AWS, Azure, Google, each CI system, the ticket system and Slack. Asks nobody."""
+    from bot.cli.policy import show_policy  # noqa: PLC0415 - keeps the other commands quick
+
+    raise typer.Exit(show_policy(configuration(need_slack=False, need_tokens=False), form))
 
 
 @cli.command(

@@ -30,13 +30,14 @@ _MOST_NAMED = 20
 T = TypeVar("T")
 
 
-def configuration(*, need_slack: bool = True) -> Config:
+def configuration(*, need_slack: bool = True, need_tokens: bool = True) -> Config:
     """Ends the command with all problems if there are any."""
     from bot.app import logs  # noqa: PLC0415 - `explain` and `verify` need neither
     from bot.config.load import load  # noqa: PLC0415 - as above
 
     try:
-        config = load(os.environ.get("TFLOCK_CONFIG") or DEFAULT_PATH, os.environ, need_slack=need_slack)
+        path = os.environ.get("TFLOCK_CONFIG") or DEFAULT_PATH
+        config = load(path, os.environ, need_slack=need_slack, need_tokens=need_tokens)
     except ConfigInvalid as invalid:
         count, shown = len(invalid.problems), invalid.problems[:_MOST_SHOWN]
         listed = "".join(f"\n  {problem}" for problem in shown)

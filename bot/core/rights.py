@@ -11,11 +11,12 @@ class Use(StrEnum):
 
     LOOK = "to look"
     RELEASE = "to release"
+    HOLD = "to hold a state"
     END = "to end runs (kill-job)"
     FILE = "to file follow-ups"
     EXPORT = "to keep exports"
-    DETAIL = "optional: to say more"
-    TRIAL = "optional: for the doctor's throw-away lock"
+    DETAIL = "to say more (optional)"
+    TRIAL = "for the doctor's throw-away lock (optional)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,11 @@ class Right:
     purpose: str
     calls: tuple[str, ...]
     use: Use = Use.LOOK
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right on one thing: an ARN, a container, a bucket, a project. Empty: wherever the system allows no narrower."""
+
+    right: Right
+    on: str = ""

@@ -1,0 +1,147 @@
+"""`tflock policy` prints the least rights of a configuration, and asks nobody for them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import hcl2
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bot.__main__ import cli
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "tflock.example.yml"
+OTHER = {
+    "states": {
+        "one": {"backend": {"type": "azurerm", "storage_account": "acme", "container": "states", "key": "a"}},
+        "two": {"backend": {"type": "gcs", "bucket": "acme-states", "prefix": "two"}},
+    },
+    "tickets": {"type": "jira", "project": "OPS", "base_url": "https://acme.example"},
+}
+
+
+@pytest.fixture
+def printed(tmp_path, monkeypatch):
+    """What the command prints for a configuration, in an environment without any secret."""
+
+    def printed(settings, form="json"):
+        path = tmp_path / "tflock.yml"
+        path.write_text(settings if isinstance(settings, str) else yaml.safe_dump(settings))
+        monkeypatch.setenv("TFLOCK_CONFIG", str(path))
+        ended = CliRunner().invoke(cli, ["policy", "--format", form])
+        assert ended.exit_code == 0, ended.output
+        return json.loads(ended.output) if form == "json" else ended.output
+
+    return printed
+
+
+def bucket_states(count, **more):
+    return {
+        "aws": {"region": "eu-west-1"},
+        "states": {
+            f"s{n}": {
+                "backend": {"type": "s3", "bucket": "acme", "key": f"env/{n}/a.tfstate", "use_lockfile": True, **more}
+            }
+            for n in range(count)
+        },
+    }
+
+
+def actions(policy):
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+def resources(policy, action):
+    return [one for part in policy["Statement"] if action in part["Action"] for one in part["Resource"]]
+
+
+def test_the_document_has_every_account_of_the_configuration(printed):
+    found = printed(EXAMPLE.read_text())
+
+    assert list(found) == ["aws", "azure", "google", "systems", "slack", "notes"]
+    assert {"s3:GetObject", "dynamodb:DeleteItem", "ecs:StopTask"} <= actions(found["aws"]["policy"])
+    configured = yaml.safe_load(EXAMPLE.read_text())["ci"]
+    assert {one["name"] for one in found["systems"]} >= {f"ci.{name}" for name in configured if name != "ecs"}
+    assert any("kms:Decrypt" in note for note in found["notes"])
+    assert not any("kms" in action for action in actions(found["aws"]["policy"]))
+
+
+def test_azure_google_and_tickets_have_their_own_words(printed):
+    found = printed(OTHER)
+
+    (role,), (google,), (jira,) = found["azure"], found["google"], found["systems"]
+    assert [one.rpartition("/")[2] for one in role["DataActions"]] == ["read", "write"]
+    assert role["AssignableScopes"][0].endswith("storageAccounts/acme/blobServices/default/containers/states")
+    assert (google["buckets"], "storage.objects.delete" in google["includedPermissions"]) == (["acme-states"], True)
+    assert [right["right"] for right in jira["rights"]] == ["Browse projects", "Create issues"]
+    assert found["aws"] == {"policy": None, "assumed": {}}
+
+
+def test_nothing_may_write_a_state(printed):
+    for settings in (bucket_states(1), bucket_states(40)):
+        policy = printed(settings)["aws"]["policy"]
+        for action in ("s3:PutObject", "s3:DeleteObject"):
+            assert resources(policy, action)
+            assert all(one.endswith(".tflock") for one in resources(policy, action))
+
+
+def test_many_states_are_named_by_the_folder_that_they_share(printed):
+    few, many = (printed(bucket_states(count))["aws"]["policy"] for count in (3, 40))
+
+    assert resources(few, "s3:DeleteObject") == [f"arn:aws:s3:::acme/env/{n}/a.tfstate.tflock" for n in range(3)]
+    assert resources(many, "s3:DeleteObject") == ["arn:aws:s3:::acme/env/*.tflock"]
+    assert resources(many, "s3:GetObject") == ["arn:aws:s3:::acme/env/*"]
+
+
+def test_a_role_that_is_assumed_has_its_own_policy_and_the_bot_may_assume_it(printed):
+    role = "arn:aws:iam::123456789012:role/states"
+    found = printed(bucket_states(1, assume_role=role, dynamodb_table="locks"))["aws"]
+
+    assert actions(found["policy"]) == {"sts:AssumeRole"}
+    assert resources(found["policy"], "sts:AssumeRole") == [role]
+    assert "arn:aws:dynamodb:eu-west-1:123456789012:table/locks" in resources(
+        found["assumed"][role], "dynamodb:GetItem"
+    )
+
+
+@pytest.mark.parametrize(("endpoint", "is_tried"), [("https://minio.acme.example", True), (None, False)])
+def test_the_throw_away_lock_has_its_right_only_where_a_store_has_to_prove_itself(printed, endpoint, is_tried):
+    policy = printed(bucket_states(1, **({"endpoint_url": endpoint} if endpoint else {})))["aws"]["policy"]
+
+    assert any("-doctor-*" in one for one in resources(policy, "s3:PutObject")) is is_tried
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_other_partitions_have_their_own_names(printed, region):
+    settings = bucket_states(1, region=region, dynamodb_table="locks")
+    partition = {"c": "aws-cn", "u": "aws-us-gov"}[region[0]]
+
+    policy = printed(settings)["aws"]["policy"]
+
+    assert resources(policy, "dynamodb:GetItem") == [f"arn:{partition}:dynamodb:{region}:*:table/locks"]
+    assert all(one.startswith(f"arn:{partition}:s3:::") for one in resources(policy, "s3:GetObject"))
+
+
+@pytest.mark.parametrize("settings", [EXAMPLE.read_text(), OTHER, bucket_states(40)], ids=["example", "others", "many"])
+def test_terraform_reads_what_is_printed_for_it_and_would_format_it_so(printed, settings, tmp_path, terraform):
+    text = printed(settings, "terraform")
+
+    kinds = [key.strip('"') for one in hcl2.loads(text)["resource"] for key in one]
+    assert kinds
+    (tmp_path / "policy.tf").write_text(text)
+    said = subprocess.run(
+        [shutil.which("terraform"), "fmt", "-check", "-diff", tmp_path / "policy.tf"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (said.returncode, said.stdout) == (0, "")
+
+
+def test_the_text_says_what_each_right_is_for(printed):
+    text = printed(EXAMPLE.read_text(), "text")
+
+    assert "  to release\n    dynamodb:DeleteItem: the lock item, under a condition\n" in text
+    assert "    actions: write: cancel a run, disable and enable a workflow\n      on acme/infra" in text
+    assert "  chat:write: every answer" in text
