@@ -23,6 +23,7 @@ from bot.config.models import (
     GithubTicketsSection,
     GitlabSection,
     GitlabTicketsSection,
+    HcpSection,
     JenkinsSection,
     JiraTicketsSection,
     TicketsSection,
@@ -70,6 +71,10 @@ def _ci_system(section: CiSection, of: Configured, config: Config, aws: AwsClien
             from bot.ci.azure.source import AzureDevOps
 
             return AzureDevOps(of, **_signed_in(section, config))
+        case HcpSection():
+            from bot.ci.hcp.source import HcpTerraform
+
+            return HcpTerraform(of, **_signed_in(section, config))
         case JenkinsSection(user_env=user, token_env=token):
             from bot.ci.jenkins.api import Credentials
             from bot.ci.jenkins.source import Jenkins
@@ -97,7 +102,7 @@ class _SignedIn(TypedDict):
 
 
 def _signed_in(
-    section: GithubActionsSection | GitlabSection | AzureDevopsSection | TicketsSection, config: Config
+    section: GithubActionsSection | GitlabSection | AzureDevopsSection | HcpSection | TicketsSection, config: Config
 ) -> _SignedIn:
     """For the systems that want an address and a token."""
     return {

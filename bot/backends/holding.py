@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from bot.backends.proof import Proofs
-from bot.backends.remote import Leave, Leaving, RemoteBackend, RemoteStore, Unmet, at_once, told
+from bot.backends.remote import Leave, Leaving, RemoteBackend, TrialStore, Unmet, at_once, told
 from bot.backends.settle import ended, swapped, taken
 from bot.core.evidence import Trouble
 from bot.core.hold import throw_away
@@ -29,7 +29,7 @@ from bot.ports.clock import Clock
 _PUTS = "puts"
 
 
-class HoldingStore(RemoteStore, Protocol):
+class HoldingStore(TrialStore, Protocol):
     """A store in which a lock can be written under a condition."""
 
     puts: str

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import httpx
 import stamina
@@ -76,9 +76,6 @@ class RemoteStore(Protocol):
     deletes: str
     """The rights that reading and releasing a lock take, in the store's own words."""
 
-    no_fence: str
-    """A fence that no lock has."""
-
     @property
     def target(self) -> str:
         """The lock, for people."""
@@ -105,6 +102,22 @@ class RemoteStore(Protocol):
         ...
 
     async def keeps_versions(self) -> bool: ...
+
+
+@runtime_checkable
+class StoreWithRights(RemoteStore, Protocol):
+    """A store in which no throw-away lock can be made, and which says what the bot may do."""
+
+    async def missing_rights(self) -> tuple[str, ...]:
+        """What a release may need and the bot lacks."""
+        ...
+
+
+class TrialStore(RemoteStore, Protocol):
+    """A store in which throw-away locks can be made."""
+
+    no_fence: str
+    """A fence that no lock has."""
 
     def beside(self, token: str) -> Self:
         """The same for a throw-away lock next to this one."""
@@ -142,7 +155,7 @@ class RemoteBackend:
 
     def __init__(
         self,
-        store: RemoteStore,
+        store: TrialStore | StoreWithRights,
         can: Abilities,
         clock: Clock,
         *,
@@ -213,13 +226,22 @@ class RemoteBackend:
         return self._address, self._store.service
 
     async def probe(self, token: str) -> tuple[PlaceProbe, ...]:
+        if isinstance(self._store, StoreWithRights):
+            return (await self._rights(self._store),)
         probe = await self._probed(self._store.beside(token))
         if self._endpoint is not None and self._proofs is not None:
             with suppress(JournalAway):  # it is tried again when it is needed
                 await self._proofs.learn(self._endpoint, probe)
         return (probe,)
 
-    async def _probed(self, trial: RemoteStore) -> PlaceProbe:
+    async def _rights(self, store: StoreWithRights) -> PlaceProbe:
+        missing = await self._observed(store.missing_rights)
+        if isinstance(missing, Found):
+            return PlaceProbe(store.kind, store.target, None, missing.value, "", is_tried=False)
+        why, trouble = told(missing), missing.trouble if isinstance(missing, Unseen) else Trouble.DENIED
+        return PlaceProbe(store.kind, store.target, None, (), str(why), is_tried=False, trouble=trouble)
+
+    async def _probed(self, trial: TrialStore) -> PlaceProbe:
         """Puts a lock, tries to release it with another fence, then releases it with its own."""
         read = await self._tried(trial.read(), trial.reads)
         # nothing is there yet: shows whether releasing is allowed

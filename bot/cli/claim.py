@@ -34,7 +34,7 @@ from bot.cli.linux import above
 from bot.cli.seal import Seal
 from bot.config.secret_text import SUFFIX, SecretUnreadable, given_in, secret_in
 from bot.core.record.redact import redact
-from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, JENKINS, System
+from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, HCP, JENKINS, System
 
 TIMEOUT = 5.0
 """Seconds for each request to the bot."""
@@ -186,16 +186,25 @@ def _in_ecs(environ: Mapping[str, str]) -> OwnRun | None:
     return OwnRun(_task_arn(environ[_ECS])) if _has(environ, _ECS) else None
 
 
+def _in_hcp(environ: Mapping[str, str]) -> OwnRun | None:
+    if not _has(environ, "TFC_RUN_ID", "TFC_WORKSPACE_SLUG"):
+        return None
+    organization, _, workspace = environ["TFC_WORKSPACE_SLUG"].partition("/")
+    address = (_first(environ, "TFC_ADDRESS", "ATLAS_ADDRESS") or "https://app.terraform.io").rstrip("/")
+    return OwnRun(f"{address}/app/{organization}/workspaces/{workspace}/runs/{environ['TFC_RUN_ID']}")
+
+
 OWN_RUNS: Mapping[System, Callable[[Mapping[str, str]], OwnRun | None]] = {
     GITHUB: _in_github,
     GITLAB: _in_gitlab,
     AZURE: _in_azure,
     JENKINS: _in_jenkins,
+    HCP: _in_hcp,
     # last: a runner of any system above may itself be a task of ECS
     ECS: _in_ecs,
 }
 """Sources: GitHub "Default environment variables", GitLab "Predefined CI/CD variables", Azure "Predefined variables",
-Jenkins "Using environment variables", ECS "Task metadata endpoint version 4"."""
+Jenkins "Using environment variables", HCP Terraform "Run environment", ECS "Task metadata endpoint version 4"."""
 
 
 def _has(environ: Mapping[str, str], *names: str) -> bool:

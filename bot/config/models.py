@@ -82,6 +82,12 @@ class JenkinsSection(Section):
     token_env: Variable = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable
 
 
+class HcpSection(Section):
+    type: Literal["hcp"]
+    base_url: Url = "https://app.terraform.io"
+    token_env: Variable = "TFE_TOKEN"  # noqa: S105 - the name of a variable
+
+
 class EcsSection(Section):
     type: Literal["ecs"]
     region: Text | None = None
@@ -89,7 +95,7 @@ class EcsSection(Section):
 
 
 CiSection: TypeAlias = Annotated[
-    GithubActionsSection | GitlabSection | AzureDevopsSection | JenkinsSection | EcsSection,
+    GithubActionsSection | GitlabSection | AzureDevopsSection | JenkinsSection | HcpSection | EcsSection,
     Field(discriminator="type"),
 ]
 
@@ -134,6 +140,7 @@ class PersonSection(Section):
     gitlab: Text | None = None
     azure: Text | None = None
     jenkins: Text | None = None
+    hcp: Text | None = None
     who: tuple[Text, ...] = ()
     hours: Hours | None = None
 

@@ -144,6 +144,9 @@ TableName = Annotated[
         "must be a DynamoDB table's name (3 to 255 letters, digits, _ . and -) or its ARN",
     ),
 ]
+Host = Annotated[
+    str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?", "must be a host's name, without https://")
+]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
 Hours = Annotated[str, AfterValidator(lambda text: hours_from(text).text)]
 RunIdTemplate = Annotated[str, AfterValidator(_run_id_template)]

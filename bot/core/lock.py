@@ -133,6 +133,7 @@ class PlaceKind(StrEnum):
     ITEM = "dynamodb item"
     LEASE = "lease"
     RECORD = "lock record"
+    WORKSPACE = "workspace lock"
 
     @property
     def words(self) -> str:
@@ -183,7 +184,8 @@ class LockPlace:
     `where` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is what was read with the lock and no other lock
     has (the exact `Info` text, an ETag …): a release that carries it deletes that lock or nothing. `info` is None where
     the text could not be read, and then `garbage` says why; such a lock can never be released. `stored_at` is when the
-    store wrote it, by its own clock, where it tells. `service` is the store's proper name, empty in records.
+    store wrote it, by its own clock, where it tells. `service` is the store's proper name, empty in records. `can` is
+    what the backend can do with this lock, where that is not what it can do with each.
     """
 
     kind: PlaceKind
@@ -193,6 +195,7 @@ class LockPlace:
     garbage: str | None = None
     stored_at: datetime | None = None
     service: str = ""
+    can: Abilities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +241,10 @@ class LockSeen:
     def stored_at(self, lock_id: str) -> datetime | None:
         """When the store first wrote this lock, where it tells."""
         return min((place.stored_at for place in self.places_of(lock_id) if place.stored_at), default=None)
+
+    def can(self, lock_id: str, usually: Abilities) -> Abilities:
+        """What a backend that `usually` can so much can do with this lock."""
+        return next((place.can for place in self.places_of(lock_id) if place.can is not None), usually)
 
     def places_of(self, lock_id: str) -> tuple[LockPlace, ...]:
         """The places that hold this lock, in the order in which Terraform releases them: file, then item."""
@@ -408,7 +415,7 @@ class PlaceProbe:
     `is_conditional` is None where it could not be found out. `is_proven` is True only if a lock was put, a delete under
     another condition left it there, and one under its own removed it; `needs_proof` says that nothing is released
     before that. `missing_rights` are the rights that a release needs and that were denied. `detail` is for people; it
-    says what else went wrong.
+    says what else went wrong. `is_tried` is False where no throw-away lock can be made, and only the rights were read.
     """
 
     kind: PlaceKind
@@ -418,6 +425,7 @@ class PlaceProbe:
     detail: str
     is_proven: bool = False
     needs_proof: bool = False
+    is_tried: bool = True
     trouble: Trouble | None = None
     """The first that kept it from being proven."""
 

@@ -16,7 +16,7 @@ from functools import cache
 from bot.core.hours import Hours
 from bot.core.run import Conclusion
 from bot.core.systems import SYSTEMS, known_as
-from bot.core.who import is_ci
+from bot.core.who import is_ci, run_named_in
 
 DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
     Conclusion.FAILED: timedelta(seconds=60),
@@ -130,7 +130,7 @@ class Policy:
 class KnownPerson:
     """A person whom the configuration names. `who` are patterns on Terraform's `Who`; `slack` is a user id.
 
-    `github`, `gitlab`, `azure` and `jenkins` are logins there, the `login` of a CI system.
+    `github`, `gitlab`, `azure`, `jenkins` and `hcp` are logins there, the `login` of a CI system.
     """
 
     name: str
@@ -141,6 +141,7 @@ class KnownPerson:
     gitlab: str | None = None
     azure: str | None = None
     jenkins: str | None = None
+    hcp: str | None = None
     hours: Hours | None = None
 
     @property
@@ -174,6 +175,8 @@ class Holders:
         """The run id and the attempt that the host name carries; the attempt is None where the pattern has none."""
         if len(who) > _LONGEST_WHO:
             return None
+        if named := run_named_in(who):
+            return named, None
         for template in self.run_id_hosts:
             if found := run_id_pattern(template).fullmatch(who):
                 attempt = found.groupdict().get("attempt")

@@ -2,7 +2,8 @@
 
 How they are asked is in `bot.ci`, how they name their machines in `bot.core.who`. Sources of the remedies: GitHub's
 workflow syntax, GitLab's CI/CD YAML reference, Azure Pipelines' YAML schema, Jenkins' declarative options and its
-Lockable Resources plugin, retry policies of EventBridge and Step Functions for ECS.
+Lockable Resources plugin, retry policies of EventBridge and Step Functions for ECS, the settings of HCP Terraform's
+workspaces.
 """
 
 from __future__ import annotations
@@ -149,7 +150,25 @@ ECS = System(
     ),
 )
 
-SYSTEMS = (GITHUB, GITLAB, AZURE, JENKINS, ECS)
+HCP = System(
+    name="HCP Terraform",
+    type="hcp",
+    leaf="workspace",
+    scope="organization",
+    required=("organization", "workspace"),
+    login="hcp",
+    remedies=Remedies(
+        queue="Its runs queue: each has the workspace to itself. Let pipelines that use its state start runs there "
+        "(the `cloud` block with remote execution) instead of running Terraform themselves.",
+        starts="Limit what starts runs: trigger patterns or a working directory for the VCS, and no run trigger from "
+        "a workspace that applies often.",
+        keep="Do not cancel a run that applies; let newer ones wait behind it.",
+        limit="Set the time-out of plans and applies (Terraform Enterprise: in its settings) above it.",
+        alert="Add a notification for runs that error or need attention, to the channel.",
+    ),
+)
+
+SYSTEMS = (GITHUB, GITLAB, AZURE, JENKINS, HCP, ECS)
 BY_TYPE = {system.type: system for system in SYSTEMS}
 _BY_NAME = {system.name: system for system in SYSTEMS}
 

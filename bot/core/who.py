@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, JENKINS, System, known_as
+from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, HCP, JENKINS, System, known_as
 
 _LONGEST = 512
 
@@ -22,6 +22,9 @@ _HOSTED = r"(?:fv-az\d+-\d+(?:\.internal\.cloudapp\.net)?|runnervm[0-9a-z]+)"
 
 _DOMAIN = r"(?:[^\\@]+\\)?"
 """Windows puts the machine before the user."""
+
+_RUN = r"run-[A-Za-z0-9]{4,32}"
+"""The id of a run of HCP Terraform, whose locks name the run that holds them, and no machine."""
 
 _EC2 = r"ip-\d+-\d+-\d+-\d+(?:\.[a-z0-9.-]+)?"
 
@@ -57,13 +60,15 @@ FORMS = (
     _form(rf"{_DOMAIN}(?:vsts|VssAdministrator|AzDevOps)@.*", AZURE),
     _form(r"gitlab-runner@.*", GITLAB),
     _form(r"jenkins@.*", JENKINS, ECS),
+    _form(rf".*@{_RUN}", HCP, is_ci=True),
     # systems that tflock does not read
     _form(r"(?:circleci|buildkite-agent|atlantis|cloudshell-user|sbx_user\d+)@.*"),
-    _form(r"terraform@tfc-agent.*"),
+    _form(r"terraform@tfc-agent.*", HCP),
 )
 """The first that matches counts. A name that none matches may be anyone's."""
 
 _SLOT = re.compile(r"runner-[\w-]+-project-(?P<project>\d+)-concurrent-\d+(?P<suffix>-[0-9a-z]+)?", re.IGNORECASE)
+_NAMED_RUN = re.compile(rf"[^@]*@(?P<run>{_RUN})")
 _SHARED = re.compile(_HOSTED, re.IGNORECASE)
 _IMAGE = re.compile(r"runnervm.*", re.IGNORECASE | re.DOTALL)
 _ON_EC2 = re.compile(_EC2, re.IGNORECASE)
@@ -81,6 +86,12 @@ def is_ci(who: str) -> bool:
     """Whether only a CI machine has such a name."""
     form = form_of(who)
     return form is not None and form.is_ci
+
+
+def run_named_in(who: str) -> str | None:
+    """The id of the run that holds the lock, where the lock's own store names that."""
+    found = _NAMED_RUN.fullmatch(who) if len(who) <= _LONGEST else None
+    return found["run"] if found else None
 
 
 def is_account_of(user: str, system: str) -> bool:

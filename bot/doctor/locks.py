@@ -110,6 +110,12 @@ def _release(area: Area, probe: PlaceProbe, rights: Rights) -> Iterator[Result]:
         fix = "let the bot (or the account that runs the doctor) put and delete “…-doctor-*” there, and ask again"
         words = f"{detail}: {probe.detail}" if probe.detail else detail
         yield area.unanswered(subject, probe.trouble, words, fix, otherwise=Level.UNPROVEN, essential=True)
+    elif not probe.is_tried and probe.trouble is not None:
+        detail = f"the rights on {probe.place} could not be read: {probe.detail}"
+        yield area.unanswered(subject, probe.trouble, detail, _granted(rights), otherwise=Level.UNPROVEN)
+    elif not probe.is_tried:
+        if not probe.missing_rights:
+            yield area.ok(subject, f"the bot has the rights on {probe.place}; nothing can be tried there")
     elif probe.is_conditional:
         yield area.ok(subject, f"{probe.place} honours a conditional delete")
     elif probe.is_conditional is False:

@@ -257,12 +257,17 @@ class Client:
     ) -> bool:
         """Sends a long text through `into` and keeps nothing of it; one try. True if it was read to its last byte.
 
-        With `follows` a redirect is followed, and no credentials go along: not even to the same server.
+        With `follows` a redirect is followed, and no credentials go along: not even to the same server. Nor do they to
+        a `path` that is a whole address.
         """
         whole = {"Accept-Encoding": "identity"}
+        is_path = path.startswith("/")
         async with self._slots:
-            request = self._request("GET", path, params=params, headers={**whole, **(headers or {})})
-            response = await self._opened(request)
+            if is_path:
+                request = self._request("GET", path, params=params, headers={**whole, **(headers or {})})
+            else:
+                request = self._elsewhere(path, urlsplit(self.base_url).scheme, whole)
+            response = await self._opened(request, is_ours=is_path)
             for _ in range(_MOST_HOPS):
                 if not (follows and response.has_redirect_location) or self._is_stranger(response):
                     break
@@ -355,8 +360,13 @@ class Client:
     def _away(self, request: httpx.Request, response: httpx.Response, headers: Mapping[str, str]) -> httpx.Request:
         """The request that a redirect asks for, without credentials, and never from https to anything less."""
         with translated(self.system):
-            target = request.url.join(response.headers["location"])
-            is_less = target.scheme != "https" and request.url.scheme == "https"
+            return self._elsewhere(request.url.join(response.headers["location"]), request.url.scheme, headers)
+
+    def _elsewhere(self, url: str | httpx.URL, scheme: str, headers: Mapping[str, str]) -> httpx.Request:
+        """A request without credentials, for an address that this system gave by `scheme`."""
+        with translated(self.system):
+            target = httpx.URL(url)
+            is_less = target.scheme != "https" and scheme == "https"
             if target.scheme not in {"http", "https"} or is_less or target.userinfo:
                 raise garbled(f"{self.system} sends on to a place that is not safe to ask")
             return httpx.Request(

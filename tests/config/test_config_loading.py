@@ -142,6 +142,7 @@ def test_every_type_of_ci_has_its_adapter(config):
         "gitlab": "GitLab",
         "azure": "AzureDevOps",
         "jenkins": "Jenkins",
+        "hcp": "HcpTerraform",
         "ecs": "Ecs",
     }
     assert {type(section) for section in config.ci.values()} == set(sections_in(CiSection))

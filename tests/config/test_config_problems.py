@@ -37,7 +37,7 @@ def test_all_problems_are_reported_at_once_each_with_its_line_and_key(problems_o
         ),
         "tflock.yml:3: slack.alerts_channel: must be a channel id, such as C0123ABCD",
         (
-            "tflock.yml:5: ci.github.type: must be one of github_actions, gitlab, azure_devops, jenkins, ecs;"
+            "tflock.yml:5: ci.github.type: must be one of github_actions, gitlab, azure_devops, jenkins, hcp, ecs;"
             " did you mean github_actions?"
         ),
         "tflock.yml:6: ci.gh.token_env: the environment variable GITHUB_TOKEN is not set",

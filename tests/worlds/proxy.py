@@ -6,10 +6,11 @@ AWS's bodies follow "Error responses" of the Amazon S3 API and "Programmatic err
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -91,6 +92,20 @@ class Delay(Action):
     async def meet(self, passage: Passage) -> web.StreamResponse:
         await asyncio.sleep(self.seconds)
         return await passage.go_on("delayed")
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile(Action):
+    """Lets something happen while the call is on its way, then passes it on, or does to it what comes `then`."""
+
+    happens: Callable[[], object]
+    then: Action | None = None
+
+    async def meet(self, passage: Passage) -> web.StreamResponse:
+        happening = self.happens()
+        if inspect.isawaitable(happening):
+            await happening
+        return await (self.then.meet(passage) if self.then else passage.go_on("meanwhile"))
 
 
 @dataclass(frozen=True, slots=True)

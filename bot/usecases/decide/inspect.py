@@ -109,7 +109,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         owners=owners,
         at=started,
         crowd=crowd,
-        can=state.backend.can,
+        can=state.backend.can if lock is None else seen.can(lock.id, state.backend.can),
     )
 
 

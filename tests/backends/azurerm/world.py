@@ -21,6 +21,7 @@ from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
 from tests.worlds.azure import AzureStorage, azure_storage
 from tests.worlds.clocks import WallClock
+from tests.worlds.proxy import Deny
 from tests.worlds.stores import Trusted
 
 WORLDS = [("default",), ("blue",)]
@@ -106,6 +107,9 @@ class AzureWorld:
 
     def put_right(self, _: PlaceKind) -> str:
         return "blobs/write"
+
+    def forbid_deletes(self, kind: PlaceKind) -> None:
+        self.proxy.fault(self.deletes(kind), Deny())
 
     def read_right(self, _: PlaceKind) -> str:
         return "blobs/read"

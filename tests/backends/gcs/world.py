@@ -19,6 +19,7 @@ from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
 from tests.worlds.clocks import WallClock
 from tests.worlds.gcs import GoogleStorage, google_storage
+from tests.worlds.proxy import Deny
 from tests.worlds.stores import Trusted
 
 WORLDS = [("default",), ("blue",)]
@@ -96,6 +97,9 @@ class GcsWorld:
 
     def put_right(self, _: PlaceKind) -> str:
         return "storage.objects.create"
+
+    def forbid_deletes(self, kind: PlaceKind) -> None:
+        self.proxy.fault(self.deletes(kind), Deny())
 
     def read_right(self, _: PlaceKind) -> str:
         return "storage.objects.get"

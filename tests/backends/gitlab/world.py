@@ -20,6 +20,7 @@ from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
 from tests.worlds.clocks import WallClock
 from tests.worlds.gitlab_states import GitLabStates, gitlab_states
+from tests.worlds.proxy import Deny
 
 WORLDS = [("path",), ("number",)]
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
@@ -96,6 +97,9 @@ class GitLabWorld:
 
     def deletes(self, _: PlaceKind) -> Matcher:
         return lambda call: call.method == "DELETE"
+
+    def forbid_deletes(self, kind: PlaceKind) -> None:
+        self.proxy.fault(self.deletes(kind), Deny())
 
     def read_right(self, _: PlaceKind) -> str:
         return READ

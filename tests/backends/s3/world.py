@@ -17,6 +17,7 @@ from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
 from tests.worlds.aws import FullAws
 from tests.worlds.clocks import WallClock
+from tests.worlds.proxy import Deny
 from tests.worlds.stores import Trusted
 
 KEY = "environments/staging/terraform.tfstate"
@@ -106,6 +107,9 @@ class S3World:
 
     def put_right(self, kind: PlaceKind) -> str:
         return "dynamodb:PutItem" if kind is PlaceKind.ITEM else "s3:PutObject"
+
+    def forbid_deletes(self, kind: PlaceKind) -> None:
+        self.proxy.fault(self.deletes(kind), Deny())
 
     def read_right(self, kind: PlaceKind) -> str:
         return "dynamodb:GetItem" if kind is PlaceKind.ITEM else "s3:GetObject"

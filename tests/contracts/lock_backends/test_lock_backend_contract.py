@@ -10,7 +10,7 @@ import pytest
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.core.lock import ReleaseResult
 from tests.worlds.own_time import own_time
-from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Meanwhile, Throttle
 
 
 def test_every_backend_is_held_to_this_contract(backends, backends_with_a_world):
@@ -376,8 +376,8 @@ async def test_a_release_is_not_known_if_the_reading_after_it_fails_too(world):
     await world.take(lock)
     backend = world.backend()
     (place, *_) = (await backend.read_lock()).held
-    world.proxy.fault(world.deletes(place.kind), Cut())
-    world.proxy.fault(world.reads(place.kind), Cut())
+    away = lambda: world.proxy.fault(world.reads(place.kind), Cut())  # noqa: E731 - once it is on its way
+    world.proxy.fault(world.deletes(place.kind), Meanwhile(away, Cut()))
 
     outcome = await backend.release(place)
 
@@ -427,15 +427,19 @@ def trouble(observation: Unseen | NotFound) -> Trouble | None:
 
 
 async def test_a_release_is_conditional_exactly_if_the_backend_says_that_it_can(world):
+    """The lock changes hands while the release is on its way, after the last look that could tell."""
     await world.take(world.lock("first"))
     backend = world.backend()
-    (place, *_) = (await backend.read_lock()).held
+    seen = await backend.read_lock()
+    (place, *_) = seen.held
     second = world.lock("second")
-    await world.write(place.kind, second.text)
+    changes_hands = Meanwhile(lambda: world.write(place.kind, second.text))
+    world.proxy.fault(world.deletes(place.kind), changes_hands, times=1)
 
     await backend.release(place)
 
-    assert (await world.stands(place.kind) == second.text) is backend.can.conditional
+    is_left = await world.stands(place.kind) == second.text
+    assert is_left is seen.can(place.info.id, backend.can).conditional
 
 
 async def test_a_throttled_read_is_told_as_a_throttled_table_only_where_the_lock_is_in_one(world):
@@ -465,7 +469,7 @@ async def test_the_doctor_tries_only_throw_away_locks_and_leaves_everything_as_i
 
 async def test_missing_rights_are_found_by_the_doctor_and_named(world):
     for kind in world.kinds:
-        world.proxy.fault(world.deletes(kind), Deny())
+        world.forbid_deletes(kind)
 
     probes = await world.backend().probe("0a1b2c3d")
 
