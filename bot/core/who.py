@@ -68,7 +68,7 @@ FORMS = (
 """The first that matches counts. A name that none matches may be anyone's."""
 
 _SLOT = re.compile(r"runner-[\w-]+-project-(?P<project>\d+)-concurrent-\d+(?P<suffix>-[0-9a-z]+)?", re.IGNORECASE)
-_NAMED_RUN = re.compile(rf"[^@]*@(?P<run>{_RUN})")
+_NAMED_RUN = re.compile(rf".*@(?P<run>{_RUN})", re.DOTALL)
 _SHARED = re.compile(_HOSTED, re.IGNORECASE)
 _IMAGE = re.compile(r"runnervm.*", re.IGNORECASE | re.DOTALL)
 _ON_EC2 = re.compile(_EC2, re.IGNORECASE)

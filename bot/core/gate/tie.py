@@ -43,7 +43,7 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted, quoted
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.core.who import is_account_of, is_shared_host, is_slot
+from bot.core.who import is_account_of, is_shared_host, is_slot, run_named_in
 
 _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
@@ -216,7 +216,10 @@ def _by_run_id(
     found = tuple(
         ({candidate.listed.ref: candidate for candidate in _looked_up(question, looks, read)} | mine).values()
     )
-    if any(_was_at_work(candidate.seen, question.taken) for candidate in found):
+    is_stores_word = run_named_in(question.lock.who) is not None
+    if is_stores_word:  # then all of the run holds the lock, and not only what ran when it was taken
+        found = tuple(replace(candidate, jobs=candidate.run.jobs or ()) for candidate in found)
+    if found and (is_stores_word or any(_was_at_work(candidate.seen, question.taken) for candidate in found)):
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
     if found:

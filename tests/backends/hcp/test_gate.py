@@ -1,0 +1,242 @@
+"""Can a live holder's lock be released, or a run be ended that is not the one looked at? The gate on real answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.app.metrics import Metrics
+from bot.ci.hcp.source import HcpTerraform
+from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.inspection import StateName
+from bot.core.lock import Fence, ReleaseResult
+from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.phrase import plain
+from bot.core.policy import Holders, KnownPerson, Policy
+from bot.core.run import CancelResult, Pipeline, RunRef
+from bot.core.systems import HCP
+from bot.usecases.decide.owner import record_answer
+from bot.usecases.decide.weigh import Consent, weigh
+from bot.usecases.world import State, World
+from tests.backends.hcp.world import ORGANIZATION
+from tests.worlds.ci.sources import source_of
+from tests.worlds.clocks import WallClock
+from tests.worlds.memory.files import MemoryExporter, MemoryFiles
+from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
+from tests.worlds.memory.memory import Switchboard
+from tests.worlds.memory.messages import MemoryMessages
+from tests.worlds.memory.messenger import MemoryMessenger
+from tests.worlds.memory.people import MemoryDirectory, MemoryJobs
+from tests.worlds.memory.tickets import MemoryTickets
+
+CHANNEL = "C0INC"
+NETWORK = Pipeline("hcp", (("organization", ORGANIZATION), ("workspace", "network")), HCP.name)
+ELLIOTT = KnownPerson("elliott", "U0ELLIOTT", hcp="elliott", who=("elliott@*",))
+
+
+def ago(**span):
+    return datetime.now(UTC) - timedelta(**span)
+
+
+@pytest.fixture
+async def gate(hcp):
+    """The real backend and the real source, with everything else in memory."""
+    clock, board = WallClock(), Switchboard()
+    journal, directory = MemoryJournal(clock, board), MemoryDirectory(clock, switchboard=board)
+    for user, name in (("U0QUINN", "quinn"), ("U0PARKER", "parker"), ("U0ELLIOTT", "elliott")):
+        directory.add(user, name, CHANNEL)
+    await hcp.put_state()
+    hcp.workspace.states[-1].at = ago(hours=1)
+    source = source_of(HcpTerraform, hcp.hcp, NETWORK)
+    state = State(StateName("network", "", protected=False), hcp.backend(), "hcp backend", (NETWORK,))
+    yield World(
+        states={"network": state},
+        sources={"hcp": source},
+        journal=journal,
+        records=MemoryRecords(clock, board),
+        directory=directory,
+        messages=MemoryMessages(clock, board),
+        messenger=MemoryMessenger(board),
+        exporter=MemoryExporter(journal),
+        tickets=MemoryTickets(clock, board),
+        files=MemoryFiles(board),
+        jobs=MemoryJobs(clock, board),
+        clock=clock,
+        meter=Metrics(),
+        policy=Policy(),
+        holders=Holders(people=(ELLIOTT,)),
+        incident_channels=("inc-*",),
+        capture_reactions=(),
+        upload_exports=False,
+        sweep=None,
+        new_id=lambda: "id",
+    )
+    await source.aclose()
+
+
+async def decided(gate, *, consent=None):
+    return await weigh(gate, gate.states["network"], lock_id=None, user="U0QUINN", channel=CHANNEL, consent=consent)
+
+
+def running(hcp):
+    return hcp.hcp.runs.start_run(hcp.workspace, at=ago(hours=1))
+
+
+def waiting(hcp):
+    run = running(hcp)
+    hcp.hcp.runs.pause(run, ago(minutes=50))
+    return run
+
+
+def applying(hcp):
+    run = waiting(hcp)
+    hcp.hcp.runs.confirm(run, ago(minutes=40))
+    return run
+
+
+def cancelled(hcp):
+    run = applying(hcp)
+    run.canceled_at = ago(minutes=30)
+    return run
+
+
+def over(hcp):
+    run = applying(hcp)
+    hcp.hcp.runs.finish(run, "errored", at=ago(minutes=30))
+    run.workspace.locked_by = ("runs", run.id)  # the server has not unlocked yet
+    return run
+
+
+@pytest.mark.parametrize("stage", [running, waiting, applying, cancelled])
+async def test_the_lock_of_a_run_that_is_not_over_is_never_released(gate, hcp, stage):
+    run = stage(hcp)
+
+    decision = await decided(gate)
+
+    assert decision.verdict.ruling is Ruling.REFUSE
+    assert Rule.DEAD in {finding.rule for finding in decision.verdict.refusals}
+    assert run.id in plain(decision.verdict[Rule.DEAD].reason)
+    assert hcp.workspace.locked_by == ("runs", run.id)
+
+
+async def test_the_lock_of_a_run_that_is_over_and_settled_is_allowed_by_its_seal(gate, hcp):
+    run = over(hcp)
+
+    decision = await decided(gate)
+
+    assert decision.verdict.ruling is Ruling.ALLOW
+    assert plain(decision.verdict[Rule.TIED].reason).endswith(f"the host name says run {run.id}")
+    assert decision.inspection.can.fence is Fence.ENFORCED
+    assert [owner.name for owner in decision.inspection.owners or (decision.inspection.owner,)] == ["elliott"]
+
+
+async def test_an_end_that_the_server_forced_wants_a_second_person(gate, hcp):
+    run = over(hcp)
+    run.status = "canceled"
+    run.times["force-canceled-at"] = run.times.pop("errored-at")
+    run.apply.status = "canceled"
+
+    decision = await decided(gate)
+
+    assert decision.verdict.ruling is Ruling.NEEDS_APPROVAL
+    assert "only CI's server declared this end" in plain(decision.verdict[Rule.DEAD].reason)
+
+
+async def test_the_lock_of_a_run_whose_workspace_is_not_mapped_as_a_pipeline_is_refused(gate, hcp):
+    over(hcp)
+    unmapped = replace(gate.states["network"], pipelines=())
+
+    decision = await weigh(gate, unmapped, lock_id=None, user="U0QUINN", channel=CHANNEL)
+
+    assert decision.verdict.ruling is Ruling.REFUSE
+    assert "no configured pipeline knows" in plain(decision.verdict[Rule.TIED].reason)
+
+
+async def says_dead(gate, decision):
+    answer = OwnerAnswer(decision.inspection.lock.id, "U0ELLIOTT", OwnerSays.DEAD, gate.clock.now())
+    await record_answer(gate, "network", answer, incident="")
+
+
+@pytest.mark.parametrize("stage", [running, waiting, applying, cancelled])
+async def test_no_owners_word_lets_a_live_runs_lock_go(gate, hcp, stage):
+    stage(hcp)
+    await says_dead(gate, await decided(gate))
+
+    decision = await decided(gate, consent=Consent("U0PARKER", decision_lock(hcp), gate.clock.now(), frozenset(Rule)))
+
+    assert decision.verdict.ruling is Ruling.REFUSE
+
+
+def decision_lock(hcp):
+    return hcp.workspace.locked_by[1]
+
+
+async def test_an_accounts_lock_takes_its_owner_and_a_second_person_and_the_checklist_says_why(gate, hcp):
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), reason="Locked by Terraform", at=ago(hours=1))
+    unasked = await decided(gate)
+    await says_dead(gate, unasked)
+
+    answered = await decided(gate)
+    lock_id, wanted = answered.inspection.lock.id, frozenset(answered.verdict.wants_approval)
+    approved = await decided(gate, consent=Consent("U0PARKER", lock_id, gate.clock.now(), wanted))
+
+    assert unasked.verdict.ruling is Ruling.REFUSE
+    assert answered.verdict.ruling is Ruling.NEEDS_APPROVAL
+    assert "releases whatever lock is there by then" in plain(answered.verdict[Rule.SAME_LOCK].reason)
+    assert answered.inspection.can.fence is Fence.NONE
+    assert approved.verdict.ruling is Ruling.ALLOW
+
+
+async def test_the_owners_word_on_one_lock_of_an_account_says_nothing_of_its_next_one(gate, hcp):
+    account = hcp.hcp.runs.account("elliott")
+    hcp.hcp.runs.lock(hcp.workspace, account, at=ago(hours=1))
+    await says_dead(gate, await decided(gate))
+    hcp.hcp.runs.unlock(hcp.workspace)
+    hcp.hcp.runs.lock(hcp.workspace, account, at=ago(minutes=10))
+
+    assert (await decided(gate)).verdict.ruling is Ruling.REFUSE
+
+
+@pytest.mark.parametrize("name", ["evil@run-CZcmD7eagjhyX0vN", "run-CZcmD7eagjhyX0vN"])
+async def test_an_account_that_is_called_like_a_run_is_not_taken_for_one(gate, hcp, name):
+    run = over(hcp)
+    hcp.hcp.runs.unlock(hcp.workspace)
+    called = name.replace("run-CZcmD7eagjhyX0vN", run.id)
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account(called, "team"), at=ago(hours=1))
+
+    decision = await decided(gate)
+
+    assert decision.verdict.ruling is Ruling.REFUSE
+    assert not decision.case.is_tied_exactly
+
+
+# ending runs
+
+
+async def test_a_run_of_another_workspace_is_not_found_and_not_ended_whoever_names_it(gate, hcp):
+    other = hcp.hcp.runs.add_workspace(ORGANIZATION, "production")
+    theirs, mine = hcp.hcp.runs.start_run(other), hcp.hcp.runs.start_run(hcp.workspace)
+    source = gate.sources["hcp"]
+
+    foreign = await source.cancel(RunRef(NETWORK, theirs.id), force=True)
+    own = await source.cancel(RunRef(NETWORK, mine.id), force=False)
+
+    assert (foreign.result, own.result) == (CancelResult.NOT_FOUND, CancelResult.ACCEPTED)
+    assert (theirs.canceled_at, theirs.status) == (None, "planning")
+    assert mine.canceled_at is not None
+
+
+async def test_what_kill_job_ends_frees_the_lock_and_the_next_run_has_it(gate, hcp):
+    run = waiting(hcp)
+    following = hcp.hcp.runs.start_run(hcp.workspace, queued=True)
+    (place,) = (await gate.states["network"].backend.read_lock()).held
+
+    ended = await gate.sources["hcp"].cancel(RunRef(NETWORK, run.id), force=False)
+    late = await gate.states["network"].backend.release(place)
+
+    assert (ended.result, run.status) == (CancelResult.ACCEPTED, "discarded")
+    assert late.result is ReleaseResult.HOLDER_CHANGED
+    assert (following.status, following.canceled_at) == ("planning", None)
+    assert hcp.workspace.locked_by == ("runs", following.id)
