@@ -21,6 +21,7 @@ usecases/    what a person asks for and what the bot does on its own:
                and releases what nobody has to ask for;
                outbox.py sends each thing exactly once, lease.py has one worker at a time
 http/ aws/   one client each, with one table from what a system says to our errors
+hcp/         the API of HCP Terraform, which is both a backend and a CI system
 backends/ ci/ store/ tickets/ slack/ export/
              the adapters, which never import each other. A CI system is one package in ci/, a backend one in backends/
              ci/frame.py makes a run source of any CI system, tickets/frame.py a tracker of any ticket system

@@ -43,7 +43,7 @@ from bot.http.client import Absent, Client, Failed, Portion, Sink, denied, garbl
 from bot.http.values import inner, instant, text
 
 OF_ACCOUNTS = Abilities(conditional=False, fence=Fence.NONE, shows_holder=False, versions=True, swap=False)
-OF_RUNS = replace(OF_ACCOUNTS, conditional=True, fence=Fence.ENFORCED)
+OF_RUNS = replace(OF_ACCOUNTS, conditional=True, fence=Fence.ENFORCED, shows_holder=True)
 
 _WHOLE = Portion(head=1024 * 1024 * 1024, tail=0)
 _VERSIONS_TRIED = 5
