@@ -14,6 +14,9 @@ _STOPPED_FOR = timedelta(days=400)
 """A no counts as long as the lock exists; no lock exists for longer than this."""
 
 
+_OVER = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoRecord:
     """One lock. `since` every look has allowed its release, None if the last one did not; the next look is `look_at`.
@@ -50,6 +53,18 @@ async def automatic(world: World, state: str, lock_id: str) -> Automatic:
     stopped = await STOPPED.get(world, f"{state}/{lock_id}")
     is_configured = configured is not None and configured.auto_release is not None
     return Automatic(is_configured, "" if stopped is None else stopped.by)
+
+
+async def leave_time(world: World, request: UnlockRequest, veto: timedelta) -> None:
+    """From now on people have this long to stop it, by Redis's clock as well as by ours: ours may be set. Raises
+    JournalAway.
+    """
+    await world.records.take("veto", request.id, holder=request.id, ttl=veto)
+
+
+async def is_time_over(world: World, request: UnlockRequest) -> bool:
+    """Whether that time has passed by Redis's clock. Raises JournalAway."""
+    return await world.records.take("veto", request.id, holder="over", ttl=_OVER)
 
 
 async def has_ended(world: World, request: UnlockRequest) -> None:

@@ -18,6 +18,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Phrase
 from bot.core.record.evidence import PlaceFacts
 from bot.core.reports.unlock import UnlockReport
+from bot.usecases.decide.automatic import is_time_over
 from bot.usecases.decide.weigh import record_decision
 from bot.usecases.lease import lease
 from bot.usecases.queue.waiting_list import look_soon
@@ -138,6 +139,8 @@ async def _automatic_step(world: World, task: Task, report: UnlockReport, still_
     if task.phase is RequestPhase.ARMED and verdict is not None and verdict.ruling is not Ruling.ALLOW:
         return replace(report, stage=UnlockStage.REFUSED)
     if not_before is None or world.clock.now() < not_before:
+        return replace(report, until=not_before)
+    if task.phase is RequestPhase.ARMED and not await is_time_over(world, task.request):
         return replace(report, until=not_before)
     return await carry_out(world, task, still_ours=still_ours)
 

@@ -27,7 +27,7 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import ChainBroken, UpstreamError
 from bot.ports.messenger import Posted
-from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of
+from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of, leave_time
 from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.owner.tell import write_to_owner
@@ -249,6 +249,7 @@ async def _announce(
             await advance(world, request.id, Step.STOP, only_in={RequestPhase.SHOWN})
             await has_ended(world, request)
         return
+    await leave_time(world, request, rule.veto)
     now = world.clock.now()
     moved = await advance(
         world, request.id, Step.ANNOUNCE, by=BOT, ts=request.ts,

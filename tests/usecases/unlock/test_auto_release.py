@@ -22,7 +22,7 @@ from bot.usecases.decide.owner import record_answer
 from bot.usecases.record.lifecycle import close, observe
 from bot.usecases.unlock import unlock
 from bot.usecases.watch.auto_release import NOT_HEARD
-from tests.worlds.memory.memory import WORKER, Killed, Throttle, lock_text
+from tests.worlds.memory.memory import WORKER, Killed, LoopClock, Throttle, lock_text
 from tests.worlds.memory.messenger import buttons_in
 from tests.worlds.memory.people import Waiting
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
@@ -264,6 +264,19 @@ def test_the_time_counts_from_when_every_look_allowed_it(town):
 
     assert town.clock.now() - began >= AFTER
     assert town.locks == {"l1"}
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta()])
+def test_people_have_their_time_to_stop_it_even_if_the_machines_clock_is_set_forward(town, ahead):
+    town.until_announced()
+    announced, true = town.clock.now(), LoopClock(town.loop)
+    town.records.clock, town.clock.now = true, lambda: true.now() + ahead  # Redis is on another machine
+
+    town.watch(3)
+    assert town.locks == {"l1"}
+    assert true.now() - announced < VETO
+    town.watch(4)
+    assert town.locks == set()
 
 
 # ── a no
