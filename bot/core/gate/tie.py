@@ -219,7 +219,8 @@ def _by_run_id(
     is_stores_word = run_named_in(question.lock.who) is not None
     if is_stores_word:  # then all of the run holds the lock, and not only what ran when it was taken
         found = tuple(replace(candidate, jobs=candidate.run.jobs or ()) for candidate in found)
-    if found and (is_stores_word or any(_was_at_work(candidate.seen, question.taken) for candidate in found)):
+    when = [Taken(at, at) for at in (question.taken.first, question.taken.last)]
+    if found and (is_stores_word or any(all(_was_at_work(one.seen, at) for at in when) for one in found)):
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
     if found:

@@ -7,12 +7,8 @@ from datetime import datetime, timedelta
 
 from bot.core.people import BOT, Automatic
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.shelf import Shelf
+from bot.usecases.shelf import LOCK_LIFE, Shelf
 from bot.usecases.world import World
-
-_STOPPED_FOR = timedelta(days=400)
-"""A no counts as long as the lock exists; no lock exists for longer than this."""
-
 
 _OVER = timedelta(seconds=1)
 
@@ -40,7 +36,7 @@ class Stopped:
 
 
 AUTO_RELEASES = Shelf("auto-release", AutoRecord, timedelta(days=30))
-STOPPED = Shelf("auto-release-stopped", Stopped, _STOPPED_FOR)
+STOPPED = Shelf("auto-release-stopped", Stopped, LOCK_LIFE)
 
 
 def key_of(request: UnlockRequest) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from bot.core.evidence import Found, Observation
@@ -17,7 +17,7 @@ from bot.core.lock import LockInfo
 from bot.core.people import Member, OwnerAnswer, OwnerSays
 from bot.core.record.facts import OwnerAnswered, draft_of
 from bot.errors import JournalAway
-from bot.usecases.shelf import Shelf
+from bot.usecases.shelf import LOCK_LIFE, Shelf
 from bot.usecases.world import World
 
 Accounts: TypeAlias = Mapping[tuple[str | None, str | None], Observation[Member] | None]
@@ -45,7 +45,7 @@ def _earlier(found: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"objections": running, **found}
 
 
-ANSWERS = Shelf("owner-answer", Answers, timedelta(days=30), earlier=_earlier)
+ANSWERS = Shelf("owner-answer", Answers, LOCK_LIFE, earlier=_earlier)
 TAKEN_BACK = "taken back"
 """What the timeline says in the place of an answer that is not given any more."""
 

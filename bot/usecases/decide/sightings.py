@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.core.lock import LockSeen
-from bot.usecases.shelf import Shelf
+from bot.errors import JournalAway
+from bot.usecases.shelf import LOCK_LIFE, Shelf
 from bot.usecases.world import World
 
 
@@ -24,13 +25,14 @@ class SeenLock:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """The newest locks that a state was seen with, in that order."""
+    """The newest locks that a state was seen with, in that order. No two values have the same `version`."""
 
     locks: tuple[SeenLock, ...] = ()
+    version: str = ""
 
 
-SIGHTINGS = Shelf("lock-sightings", Sightings, timedelta(days=30))
-_MOST, _AT_ONCE = 50, 20
+SIGHTINGS = Shelf("lock-sightings", Sightings, LOCK_LIFE)
+_MOST, _AT_ONCE, _TRIES = 50, 20, 20
 
 
 def earlier_than(known: Sightings | None, lock_id: str) -> tuple[datetime, ...]:
@@ -41,12 +43,16 @@ def earlier_than(known: Sightings | None, lock_id: str) -> tuple[datetime, ...]:
 
 
 async def note(world: World, state: str, known: Sightings | None, seen: LockSeen) -> None:
-    """Remembers the locks that a look brought. Raises JournalAway."""
-    before = () if known is None else known.locks
-    ids = {lock.id for lock in before}
-    new = tuple(SeenLock(info.id, info.created) for info in seen.locks if info.id not in ids)
-    if new:
-        await SIGHTINGS.put(world, state, Sightings((*before, *new)[-_MOST:]))
+    """Remembers the locks that a look brought, after what other looks have brought meanwhile. Raises JournalAway."""
+    for _ in range(_TRIES):
+        before, version = ((), "") if known is None else (known.locks, known.version)
+        ids = {lock.id for lock in before}
+        new = tuple(SeenLock(info.id, info.created) for info in seen.locks if info.id not in ids)
+        found = Sightings((*before, *new)[-_MOST:], version=world.new_id())
+        if not new or await SIGHTINGS.swap(world, state, found, was=version):
+            return
+        known = await SIGHTINGS.get(world, state)
+    raise JournalAway("too many looks at one state at the same time")
 
 
 async def remember(world: World, state: str, seen: LockSeen) -> None:

@@ -229,7 +229,9 @@ def name_machine(rng: random.Random, world: World) -> None:
     """
     there = [one for one in world.jobs if one.machine is world.holder.machine and one.begins >= world.taken]
     gone = [one for one in there if one.process is world.holder or (one.process.until > world.taken and one.ends)]
-    if gone and len(gone) == len(there) and not world.waited:
+    # a slow clock's lock looks as if it was taken while the job before was there: only the store's clock tells
+    is_told = world.stored is not None or world.holder.machine.clock >= 0
+    if gone and len(gone) == len(there) and not world.waited and is_told:
         last = min(gone, key=lambda one: one.begins)
         world.named = last.run if last.process is world.holder else rng.choice(gone).run
         world.host = f"gha-{world.named}-1"

@@ -693,6 +693,19 @@ def test_a_name_that_outlived_its_run_may_be_that_of_the_next_job_on_the_machine
     assert ruling(look, who=NUMBERED, named=(seen,)) is wanted
 
 
+@pytest.mark.parametrize(("stored", "wanted"), [("09:05:30", Ruling.NEEDS_APPROVAL), ("09:05:09", Ruling.ALLOW)])
+def test_a_name_outlived_its_run_also_if_only_the_stores_clock_says_so(make, stored, wanted):
+    """The next job's clock is slow."""
+    run = make.run("100", end="09:05:10", pipeline=JOB_A)
+    look, lock = make.look(run, pipeline=JOB_A, system="Jenkins"), make.info(who=NUMBERED)
+    tied = attribute(
+        lock, (look,), holders=make.holders, skew=make.policy.clock_skew, named=(make.found(run),),
+        taken=Taken.of(lock, make.at(stored)),
+    )  # fmt: skip
+
+    assert decide(make.case(looks=(look,), who=NUMBERED, attribution=tied), make.now).ruling is wanted
+
+
 @pytest.mark.parametrize(("end", "wanted"), [(None, Ruling.REFUSE), ("09:15", Ruling.NEEDS_APPROVAL)])
 def test_where_a_name_may_have_outlived_its_run_every_other_possible_holder_must_be_dead(make, ruling, end, wanted):
     run = make.run("100", end="09:04:59", pipeline=JOB_A)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.lock import LockInfo, LockPlace, LockSeen, PlaceKind
-from bot.usecases.decide.sightings import SIGHTINGS, earlier_than, remember
+from bot.usecases.decide.sightings import SIGHTINGS, earlier_than, note, remember
+from tests.worlds.clocks import SetClock
 from tests.worlds.memory.memory import lock_text
 from tests.worlds.memory.people import Waiting
 from tests.worlds.memory.world import STATE, MemoryWorld
@@ -61,3 +62,22 @@ def test_each_sweep_remembers_what_it_saw(town):
     town.pass_time(0.01)
 
     assert remembered(town, "b") == [1]
+
+
+def test_what_two_looks_bring_at_the_same_time_is_all_remembered(town):
+    """One worker has read what is known before another notes the lock that someone then breaks."""
+    before = town.run(SIGHTINGS.get(town.ports, STATE))
+    town.run(note(town.ports, STATE, before, seen(info("a", 1))))
+    town.run(note(town.ports, STATE, before, seen(info("b", 3))))
+
+    assert remembered(town, "b") == [1]
+    assert remembered(town, "new", seen(info("b", 3))) == [1, 3]
+
+
+def test_a_sighting_is_remembered_as_long_as_a_lock_may_exist(town):
+    town.run(remember(town.ports, STATE, seen(info("a", 1))))
+    now = town.clock.now()
+    town.records.clock = SetClock(now + timedelta(days=399))
+    assert remembered(town, "b") == [1]
+    town.records.clock = SetClock(now + timedelta(days=401))
+    assert remembered(town, "b") == []

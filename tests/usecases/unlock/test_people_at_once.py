@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bot.core.gate.stages import UnlockStage
@@ -12,6 +14,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock
+from tests.worlds.clocks import SetClock
 from tests.worlds.memory.memory import Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
@@ -70,3 +73,17 @@ def test_asking_for_time_does_not_lift_what_the_owner_has_said_before(paper):
 
     assert paper.run(answer_about(paper.ports, STATE, "lock-1")).says is OwnerSays.RUNNING
     assert standing(paper) == {"lock-1"}
+
+
+@pytest.mark.parametrize(("days", "counts"), [(31, True), (399, True), (401, False)])
+def test_an_objection_counts_as_long_as_a_lock_may_exist(paper, days, counts):
+    ask(paper)
+    paper.pass_time(5)
+    name, now = paper.ports.state(STATE).name, paper.clock.now()
+    paper.run(
+        answers.take_answer(paper.ports, state=name, lock_id="lock-1", user=ELLIOTT, says=OwnerSays.RUNNING, at=now)
+    )
+
+    paper.records.clock = SetClock(now + timedelta(days=days))
+
+    assert (paper.run(answer_about(paper.ports, STATE, "lock-1")) is not None) is counts
