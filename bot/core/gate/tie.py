@@ -219,8 +219,7 @@ def _by_run_id(
     is_stores_word = run_named_in(question.lock.who) is not None
     if is_stores_word:  # then all of the run holds the lock, and not only what ran when it was taken
         found = tuple(replace(candidate, jobs=candidate.run.jobs or ()) for candidate in found)
-    when = [Taken(at, at) for at in (question.taken.first, question.taken.last)]
-    if found and (is_stores_word or any(all(_was_at_work(one.seen, at) for at in when) for one in found)):
+    if found and (is_stores_word or any(_was_there(candidate, question.taken) for candidate in found)):
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
     if found:
@@ -235,6 +234,14 @@ def _by_run_id(
         # A host name that outlived its run names someone else than the holder.
         return Attribution(None, (), (*said, ", which was not running when the lock was taken"), unseen)
     return Attribution(None, (), (*said, ", which no configured pipeline knows"), unseen)
+
+
+def _was_there(candidate: Candidate, taken: Taken) -> bool:
+    """Whether the run was active by the holder's clock and by the store's, without any allowance; of one that could not
+    be read, its listing tells.
+    """
+    seen = candidate.seen if isinstance(candidate.seen, Found) else Found(candidate.listed, candidate.seen.at)
+    return all(_was_at_work(seen, Taken(at, at)) for at in (taken.first, taken.last))
 
 
 def _looked_up(question: _Question, looks: Iterable[PipelineSeen], read: Iterable[Found[Run]]) -> Iterable[Candidate]:
