@@ -218,7 +218,12 @@ def _at(directory: str, workspace: str, states: Mapping[str, str]) -> str | None
 
 
 def _in_address(word: str) -> tuple[str, ...]:
-    """Bucket and key as an address has them: `https://BUCKET.s3.REGION.amazonaws.com/KEY`, `https://s3…/BUCKET/KEY`."""
+    """Bucket and key as an address has them: `https://BUCKET.s3.REGION.amazonaws.com/KEY`, `https://s3…/BUCKET/KEY`.
+
+    An ARN has them behind three colons.
+    """
+    if word.startswith("arn:"):
+        return (word.partition(":::")[2],)
     _, is_address, rest = word.partition("://")
     host, _, path = rest.partition("?")[0].partition("/")
     return (path, f"{host.partition('.s3.')[0]}/{path}", rest) if is_address else ()

@@ -169,7 +169,8 @@ _EXPIRED = (
     obtaining authorization token
     authenticationfailed | azurecredential | credential authentication failed | could not configure azurecli authorizer
     invalid_grant | invalid_rapt | reauth related | could not find default credentials | oauth2: cannot fetch token
-    oauth2: token expired | invalid authentication credentials | unauthenticated | storage.newclient() failed
+    oauth2: token expired | oauth2/google: | invalid authentication credentials | unauthenticated
+    storage.newclient() failed
     access_token_expired | credentials_missing | load application default credentials | notauthenticated
     endpoint requires auth | must be logged in | asked for the client to provide credentials
     password authentication failed | no pg_hba.conf entry | acl not found | securitytokenexpired | invalidsecuritytoken
@@ -468,7 +469,8 @@ _ENDS = _phrases("""
     task stopped by | job was active longer than | spot instance interruption | spot interruption
     host is being terminated
     run timed out | run was discarded | reached the timeout | timed out waiting for the job | job timed out
-    exceeded build time limit | no output has been received in the last | build has been terminated
+    exceeded build time limit | exceeded the time limit | time limit exceeded
+    no output has been received in the last | build has been terminated
     segmentation fault (core | stopped by the user | worker was terminated | worker crashed | runner failure
     """)
 """Terraform's own words (command/views/operation.go, logging/panic.go), then those of the CI systems' runners."""

@@ -15,11 +15,12 @@ from bot.core.record.secrets import names, wire
 from bot.core.record.secrets.blocks import without_columns, without_keys, without_kubernetes
 from bot.core.record.secrets.forms import without_marked, without_tokens
 from bot.core.record.secrets.marking import put
+from bot.core.record.secrets.rows import ROWS
 from bot.core.record.secrets.typed import without_typed
 
 _REMOVED = "[secret removed]"
 _SHORTEST = len("pw=123")
-_TABLES = (wire.WIRE, names.NAMED, names.ABROAD, names.SAID, names.SPOKEN, names.LIKELY)
+_TABLES = (ROWS, wire.WIRE, names.NAMED, names.ABROAD, names.SAID, names.SPOKEN, names.LIKELY)
 
 
 def redact(text: str) -> str:
@@ -32,8 +33,8 @@ def redact(text: str) -> str:
     return without_typed(put(_TABLES, text))
 
 
-_SIGN = re.compile("[ :=<%\t|\uff1a\uff1d]")
-"""Without any of these there is neither a name with a value, nor an address, nor a command line."""
+_SIGN = re.compile("[ :=<%\t|,;\uff1a\uff1d]")
+"""Without any of these there is neither a name with a value, nor an address, nor a command line, nor a list."""
 
 
 def redacted(value: object) -> object:

@@ -69,6 +69,15 @@ PIECES = (
     *("-----BEGIN ", "kind: Secret", "data:", "Private-Lines: 1\n", "sk-", "eyJ", "xoxb-", "AKIA", "11", "00", "key-"),
     *("Q~", "AZDO", "aB3dE5gH", "0123456789abcdef", "MIIEowIBAAKCAQEA", "authorization: ", "bearer ", "cookie: "),
     *("curl -u ", "mysql -p", "docker login -p ", "openssl -k ", "htpasswd -b ", "set ", "login x password "),
+    *(
+        "user,password\n",
+        "a,b1B2c3d4",
+        "p/w: ",
+        " as the password ",
+        "with password ",
+        "password (",
+        "password for a: ",
+    ),
     *("->", "(sensitive value)", "null", "var.x", "the", "a://b:c@", "</", "<password>", "[None]", "thin:", "@tcp("),
 )
 

@@ -30,8 +30,8 @@ _KEY = r"[_\ -]?key (?:[_-]?data|\ \d)?"
 _NAME = rf"""(?:
   (?: p(?: assw(?:or)?ds? | assphrase | asscode
       | ass(?![a-z])(?:(?<![a-z]pass)|(?<=(?:db|pg)pass)|(?<=(?:root|user)pass)|(?<=(?:key|ssh)pass)
-          |(?<=(?:store|admin)pass))
-      | wd(?![a-z])(?:(?<![a-z]pwd)|(?<=dbpwd)) | w(?![a-z])(?<![a-z]pw) | sk(?![a-z])(?<![a-z]psk)
+          |(?<=(?:store|admin)pass)|(?<=mypass))
+      | wd(?![a-z])(?:(?<![a-z]pwd)|(?<=dbpwd)) | w(?![a-z])(?<![a-z]pw) | /w(?<![\w/]p/w) | sk(?![a-z])(?<![a-z]psk)
       | at(?<![a-z]pat)(?=["']?[=:])
       | rivate{_KEY} | re[_-]?shared{_KEY} | hpsessid )
     | s(?: ecret(?<![0-9]{{12}}:secret)
@@ -109,7 +109,9 @@ _SET = rf"""\ [\w./:-]{{0,60}}?(?:secret|key|token|password)\ ++(?!{PROSE}|(?:fi
 _CALL = r"""\(\s{0,3}["'][\w.-]{0,60}?(?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']"""
 _SPOKEN = re.compile(
     rf"""(?: login\ \S{{1,80}}+\ {{0,20}}+(?:\r?\n[^\n]{{0,60}}?|(?<=\ ))password\  | identified\ by\ ["']
-          | with\ password\ ["'] | password\ for\ '[^'\n]{{1,200}}':\  | send\ ["'](?=[^"'\n]{{6,100}}\\[rn])
+          | with\ password\ ["'] | =\ password\(["']
+          | (?:role|user)\ ["']?[\w.-]{{1,60}}+["']?\ (?:encrypted\ )?password\ '(?!{PROSE})
+          | password\ for\ '[^'\n]{{1,200}}':\  | send\ ["'](?=[^"'\n]{{6,100}}\\[rn])
           | convertto-securestring\ (?:-string\ )?["'] | issecret=true\] | ::add-mask::
           | setx?{_SET} | env{_SET} | arg{_SET} | define{_CALL} | setenv{_CALL} | putenv{_CALL} | setproperty{_CALL}
           | setdefault{_CALL}
@@ -131,19 +133,45 @@ _LIKELY = re.compile(
 """Names that may have anything under them: a secret, where it looks like one."""
 
 _SAID = re.compile(
-    r"""(?: passw(?:or[dt]|d) | passphrase | passord | pw | token | secret | api[ _-]key | kennwort | mot\ de\ passe
-          | contrase[ñn]a | senha | wachtwoord | parola | l[öo]senord ) (?:\ [a-z]{1,16}){0,4}
+    r"""(?: passw(?:or[dt]|d) | pass\ ?phrase | passord | p/?w | pwd | token | secret | api[ _-]key | kennwort
+          | mot\ de\ passe | contrase[ñn]a | senha | wachtwoord | parola | l[öo]senord ) (?:\ [a-zß-ÿ]{1,16}){0,4}
         (?: \ ?:\ {1,3} ["'`]?(?P<value>[a-z0-9_+=!\#$%^&*~]{8,100}+)
-          | \ (?:is|was|has\ been|set|changed|reset|ist|lautet|est|es|é|è|är|er)
-            (?:\ (?:now|still|set|changed|reset|updated|rotated)){0,2}(?:\ to)?:?\ {1,3} ["'`]?
+          | (?: ['?]s | \ (?:is|was|has\ been|set|changed|reset|ist|lautet|est|es|é|è|är|er)
+            (?:\ (?:now|still|set|changed|reset|updated|rotated)){0,2} ) (?:\ to)?:?\ {1,3} ["'`]?
             (?P<told>[a-z0-9_+=!\#$%^&*~@/.-]{4,100}+) )
         (?=[.,;!]?(?:[\s"'`)]|\Z))""",
     re.VERBOSE,
 )
 """As people say it: `the password is …`, `here is the token for now: …`."""
-
+_NOTED = re.compile(
+    rf"""(?: passw(?:or[dt]|d) | pass\ ?phrase | passcode | p/?w | pwd )
+        (?: \ (?:for|of|on|to|f[üu]r|fuer)(?:\ [\w.@'-]{{1,40}}+){{1,3}} | \ ?\([\w.@\ -]{{1,40}}+\) | )
+        (?: \ ?(?::|=|[-?\u2013]|->|=>)\ {{1,3}} | \ (?P<round>\()
+          | :[ \t*]*+\r?\n(?:[^\n]{{0,80}}[\s│|¦>])?(?P<below>) )
+        ["'`*]{{0,2}}+ (?!{STAYS}) (?P<value>[^\s"'`,;()\[\]|¦<>]{{6,100}}+) (?=[.,;!]?["'`*]{{0,2}}(?:[\s)]|\Z))""",
+    re.VERBOSE,
+)
+"""As people note it: `password for admin: …`, `password - …`, `password (…)`, `Password:` and the next line."""
+_AS = re.compile(
+    r"""["'`]?\ (?: as | (?:as|is|was|ist|war)\ (?:the|your|my|our|a|its|her|their|das|dein|mein|unser) )
+          (?:\ (?:new|old|db|database|root|admin|initial|temporary|default|current|correct|right|real)){0,2}
+          \ (?:passw(?:or[dt]|d)|pass\ ?phrase|pw|pwd)
+        (?=[.,;:!?)\]]|\ ?(?:\r?\n|\Z)|\ (?:for|of|to|on|at|in|now|here|again|please|and|then|but)\b)""",
+    re.VERBOSE,
+)
+"""The word before it is the password: `log in with … as the password`, `… is the new password`."""
+_WITH = re.compile(
+    rf"""(?: (?:\b(?:as|user(?:name)?|login|account|role)\ ["'`]?[\w.@+\\-]{{1,60}}+["'`]?,?
+                   \ (?:and|with|using)\ (?:the\ |this\ |a\ )?
+               |\b(?:with|using)\ (?:the\ |this\ |a\ )?)
+             (?:passw(?:or[dt]|d)|pass\ ?phrase|pw|pwd)\ )
+         ["'`]?(?!{PROSE}|{STAYS}) (?P<value>[^\s"'`,;()\[\]|¦<>=:]{{4,100}}+)
+         (?P<end>["'`]?[.!?]?\ ?(?:\r?\n|\Z)|["'`]?[,;)]|\ (?:for|of|on|at|to|please|now|but|and)\b)""",
+    re.VERBOSE,
+)
+"""A word of everyday may be a password, too: `log in as admin with password sunflower`."""
 _PAIR = re.compile(
-    r"""(?: creds? | credentials? | user(?:name)?/pass(?:word)? | logins? ) (?:\ (?:are|is|was))?:? \ {1,2}
+    r"""(?: creds? | credentials? | u(?:ser(?:name)?)?/p(?:ass(?:word)?|w)? | logins? ) (?:\ (?:are|is|was))?:? \ {1,2}
         [\w.@+-]{1,60}(?:[:/]|\ /\ )(?P<value>[^\s"'`,;:@\[\]]{6,100}+)(?=\s|\Z|[,;"'`])""",
     re.VERBOSE,
 )
@@ -299,6 +327,54 @@ def _said(text: str, found: re.Match[str]) -> Spans | None:
     return [(start, end, "[secret removed]")] if is_mixed else None
 
 
+def _noted(text: str, found: re.Match[str]) -> Spans | None:
+    """In parentheses or on the next line anything may be: what is there has to be as mixed as passwords are."""
+    start, end = found.span("value")
+    value = text[start:end].rstrip(".!?*")
+    is_mixed = all(any(map(kind, value)) for kind in (str.isdigit, str.isupper, str.islower))
+    is_loose = found["round"] is not None or found["below"] is not None
+    is_secret = is_mixed and is_password(value) and not value.endswith(_PROMPTS) if is_loose else is_password(value)
+    begin = found.start()
+    is_part = text[begin - 1 : begin].isalnum() or text[begin - 1 : begin] in {"/", "."} if begin else False
+    if not is_secret or is_part or _TICKET.fullmatch(value) is not None:
+        return None
+    return [(start, start + len(value), "[password removed]")]
+
+
+_PROMPTS = ("#", "$", ">", "%", "~", ":")
+_TICKET = re.compile(r"[A-Z]{2,10}-\d{1,6}")
+
+
+def _as(text: str, found: re.Match[str]) -> Spans | None:
+    before = text[max(0, found.start() - 100) : found.start()]
+    value = re.split(r"[\s\"'`,;()\[\]|│<>]", before)[-1]
+    is_secret = is_password(value) and _TICKET.fullmatch(value) is None and value[0] not in "$%{"
+    return [(found.start() - len(value), found.start(), "[password removed]")] if is_secret else None
+
+
+def _with(text: str, found: re.Match[str]) -> Spans | None:
+    start, end = found.span("value")
+    value = text[start:end].rstrip(".!?")
+    is_noun = not _BEHIND_PASSWORD.isdisjoint(
+        {value.lower(), value.lower().removesuffix("s")}
+    ) or value.lower().endswith(("ed", "ing", "tion", "ment", "ance", "ity"))
+    return None if is_noun and not is_password(value) else [(start, start + len(value), "[password removed]")]
+
+
+_BEHIND = """access account algorithm anonymous@ attribute attributes auth change changes check checks column cracker
+    database entry error errors expiry expires field fields file files flow flows form format forms generator
+    grant grants hash hashes hint hints history input length lifetime list lock login logins lookup manager
+    managers mechanism mismatch mode module option options only output page pair part parts parameter param
+    policies policy portal problem problems prompt prompts properties property question recovery reset resets
+    resource resources rule rules safe screen secret secrets server sharing spray state store stores string
+    strength support sync type update updates user username validator value variable vault version which while
+    without works manually instead first again soon though once until since because after before between through
+    under here there them they some both what such same each none unless issues issue yourself either neither
+    rather"""
+_BEHIND_PASSWORD = frozenset(_BEHIND.split())
+"""What a sentence has behind the word, apart from `PROSE`: a noun that goes with it, or how it continues."""
+
+
 def _said_abroad(text: str, found: re.Match[str]) -> Spans | None:
     start, end = found.span("value")
     return [(start, end, "[secret removed]")] if is_password(text[start:end]) else None
@@ -306,7 +382,10 @@ def _said_abroad(text: str, found: re.Match[str]) -> Spans | None:
 
 def _pair(text: str, found: re.Match[str]) -> Spans | None:
     start, end = found.span("value")
-    return [(start, end, "[password removed]")] if is_random(text[start:end], _SHORTEST) else None
+    value = text[start:end]
+    is_mixed = all(any(map(kind, value)) for kind in (str.isdigit, str.isupper, str.islower))
+    is_secret = is_random(value, _SHORTEST) or (is_mixed and "login" not in found[0] and is_password(value))
+    return [(start, end, "[password removed]")] if is_secret else None
 
 
 def _beside(text: str, found: re.Match[str]) -> Spans | None:
@@ -419,11 +498,18 @@ _OF_NAME = _OF_WORD + "\"'"
 
 
 _ARROWS = ("->", "=>")
+_ALONG = tuple(
+    f"{how} {the}{name}"
+    for how in ("and", "with", "using")
+    for the in ("", "the ", "this ", "a ")
+    for name in ("pass", "pw")
+)
 _SEPARATORS = ("=", ":", "%3")
 NAMED = Table(
     (
         "pass",
         "pw",
+        "p/w",
         "psk",
         "pat",
         "secret",
@@ -450,6 +536,8 @@ SAID = Table(
     (
         "pass",
         "pw",
+        "p/w",
+        "u/p",
         "secret",
         "token",
         "key",
@@ -464,11 +552,29 @@ SAID = Table(
     ),
     (
         Step(
-            (" is ", ": ", " was ", " to ", " ist ", " est ", " es ", " é ", " è ", " är ", " er ", " lautet "),
+            (
+                " is ",
+                "'s ",
+                "?s ",
+                ": ",
+                " was ",
+                " to ",
+                " ist ",
+                " est ",
+                " es ",
+                " é ",
+                " è ",
+                " är ",
+                " er ",
+                " lautet ",
+            ),
             _SAID,
             _said,
         ),
-        Step(("cred", "/pass", "login"), _PAIR, _pair),
+        Step(("cred", "/pass", "login", "u/p", "/pw"), _PAIR, _pair),
+        Step((" as ", " is ", " was ", " ist ", " war "), _AS, _as),
+        Step(("pass", "pw", "p/w"), _NOTED, _noted),
+        Step(_ALONG, _WITH, _with),
     ),
 )
 SPOKEN = Table(
@@ -478,6 +584,8 @@ SPOKEN = Table(
             "identified by",
             "with password",
             "password for '",
+            "password '",
+            "= password(",
             "send ",
             "securestring",
             "issecret=true",

@@ -49,6 +49,8 @@ ROWS = (
     Row("glab doctl circleci", "auth setup", rf"(?P<keep>[ ](?:-t|--access-token)[ ]{_GAP}){_V}"),
     Row("gh glab", "secret", rf"(?P<keep>[ ](?:-b|--body)[ =]?{_GAP}){_V}"),
     Row("nuget dotnet", "push", rf"(?P<keep>[ ](?:-k|-ApiKey)[ ]{_GAP}){_V}"),
+    Row("aws", "SecureString", rf"(?P<keep>[ ]--value[ =]{_GAP}){_V}"),
+    Row("az", "keyvault", rf"(?P<keep>[ ]--value[ =]{_GAP}){_V}"),
     Row("kubectl oc", "secret", rf"(?P<keep>--from-literal[ =][\"']?[\w.-]{{1,80}}+=){_V}"),
     Row("vault cargo snyk", "login unseal auth",
         rf"(?P<keep>[ ](?:login|unseal|auth)[ ]{_GAP}{_FLAGS})(?!-|[^\s=]{{1,40}}=)"

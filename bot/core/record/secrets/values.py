@@ -20,7 +20,7 @@ END = r"""(?=[\s"'`,;)\]}&<>|\\]|\Z)"""
 _ATOM = rf"""(?: \$(?:\{{[^}}\n]{{0,120}}+\}}{{1,2}}|\([^)\n]{{0,120}}+\)|(?:env:)?[a-z_]\w{{0,80}}+)
       | %\w{{1,80}}+% | \{{\{{[^}}\n]{{0,120}}+\}}\}} | <[a-z][\w\ .:/'-]{{0,100}}+> | \([a-z][a-z\ ,-]{{2,60}}+\)
       | {MASKED} | <<[~-]?\w{{1,40}}+
-      | \*{{2,}}+ | xxx x*+ | \.\.\.*+ | … | [•●?]++ | -{{1,3}}+ | -?\d{{1,5}}+
+      | \*{{2,}}+ | xxx x*+ | \.\.\.*+ | … | [•●?]++ | -{{1,3}}+ | -?\d{{1,5}}+(?:\.\d{{1,3}}+)?+
       | n(?:ull|one|il|o) | true | false | un(?:defined|set) | empty | redacted | removed | masked | hidden | sensitive
       | string | yes | o(?:n|ff)
       | (?: var|local|module|data|each|self|env|secrets|vars|inputs|params|steps|needs|github|config|settings
