@@ -46,7 +46,8 @@ _LABEL = re.compile(r"[A-Za-z]: ")
 _AROUND = " \t\r*`\"'"
 _STAYS = re.compile(STAYS, re.VERBOSE | re.IGNORECASE)
 _BETWEEN = {sign: re.compile(rf'"[^"\n]{{0,400}}+"|{re.escape(sign)}') for sign in ",;\t|"}
-_BARS = str.maketrans("│¦", "||")
+_BARS = "│┃¦"
+_SIGNS = (*_BETWEEN, *_BARS)
 
 
 class _Header(NamedTuple):
@@ -65,7 +66,8 @@ class _Header(NamedTuple):
 def _rows(text: str, found: re.Match[str]) -> Spans | None:
     begin = text.rfind("\n", max(0, found.start() - _WIDEST), found.start() + 1) + 1
     end = text.find("\n", found.end(), found.end() + _WIDEST)
-    header = _header(text[begin:end], found[0][0]) if end > 0 else None
+    behind = text[found.end() : found.end() + 3].lstrip("\"' ")[:1]  # where the name is the first field
+    header = _header(text[begin:end], found[0][0] if found[0][0] in _SIGNS else behind) if end > 0 else None
     if header is None:
         return None
     spans, place, left = Spans(), end + 1, 4 * MOST
@@ -87,10 +89,11 @@ def _rows(text: str, found: re.Match[str]) -> Spans | None:
     return [*spans, (min(place, len(text)), min(place, len(text)), "")]  # its rows are not read again as a header
 
 
-def _header(line: str, first: str) -> _Header | None:
+def _header(line: str, sign: str) -> _Header | None:
     """What the line says of the rows below; None if it is a sentence, a program, or names no secret."""
-    signs = [first] if first in _BETWEEN else sorted(_BETWEEN, key=line.count)[-1:]
-    sign = signs[0]
+    sign = "|" if sign in _BARS else sign
+    if sign not in _BETWEEN:
+        return None
     fields = [line[start:stop] for start, stop in _fields(line.rstrip("\r"), sign)]
     if len(fields) < (3 if sign == "|" else 2) or _CODE.search(line) is not None:
         return None
@@ -107,8 +110,8 @@ def _header(line: str, first: str) -> _Header | None:
 
 def _fields(line: str, sign: str) -> list[tuple[int, int]]:
     """Where the fields of a line are. A sign in quotation marks is a part of its field."""
-    if sign == "|":
-        line = line.translate(_BARS)
+    if sign == "|" and "|" not in line:  # with both, the other ones are the frame
+        line = line.replace("│", "|").replace("┃", "|")
     places = [found.start() for found in _BETWEEN[sign].finditer(line) if found[0] == sign]
     return list(zip([0, *(place + 1 for place in places)], [*places, len(line)], strict=True))
 
