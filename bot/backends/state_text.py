@@ -1,6 +1,8 @@
 """Reads a Terraform state as a stream: what it is, its MD5, and whether it is valid. Memory does not grow with it.
 
 Format: Terraform's `internal/states/statefile` (top-level `version`, `terraform_version`, `serial`, `lineage`).
+A state that OpenTofu has encrypted is one text with `serial` and `lineage` beside it, and is held in memory once
+(OpenTofu's `internal/encryption`: `basedata` in base.go, `statedata` in state.go).
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ from bot.core.lock import StateSeen
 CHUNK = 64 * 1024
 
 _WANTED = frozenset({"version", "terraform_version", "serial", "lineage"})
+_ENCRYPTED = frozenset({"encrypted_data", "encryption_version"})
 _OPENING = frozenset({"start_map", "start_array"})
 _CLOSING = frozenset({"end_map", "end_array"})
 
 
 @dataclass(frozen=True, slots=True)
 class StateText:
-    """What the bytes of a state object say. `size` in bytes; `fault` is None if it is a whole Terraform state."""
+    """What the bytes of a state object say. `size` in bytes.
+
+    `fault` is None if it is a whole state of Terraform's, or one that OpenTofu has encrypted.
+    """
 
     size: int
     md5: str
@@ -33,12 +39,14 @@ class StateText:
     lineage: str | None
     terraform_version: str | None
     fault: str | None
+    is_encrypted: bool = False
 
     def seen(self, last_written: datetime, version_id: str | None) -> StateSeen:
         """As the state object's content, with what its store says of it."""
         return StateSeen(
             size=self.size, last_written=last_written, md5=self.md5, serial=self.serial, lineage=self.lineage,
             terraform_version=self.terraform_version, fault=self.fault, version_id=version_id,
+            is_encrypted=self.is_encrypted,
         )  # fmt: skip
 
 
@@ -78,6 +86,7 @@ class StateReader:
             lineage=lineage if isinstance(lineage, str) and lineage else None,
             terraform_version=version if isinstance(version, str) else None,
             fault="it is empty" if self._size == 0 else outline.fault(),
+            is_encrypted=outline.is_encrypted,
         )
 
 
@@ -128,12 +137,19 @@ class _Outline:
     def finish(self) -> None:
         self._take_in(self._parser.finish())
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Both say something, in valid JSON."""
+        return not self._parser.is_broken and all(self.found.get(name) for name in _ENCRYPTED)
+
     def fault(self) -> str | None:
         """Why this is not a valid state. Never quotes it: a state holds secrets."""
         if self._parser.is_broken:
             return "it is not valid JSON"
         if not self._is_object:
             return "it is JSON, but not an object"
+        if self.is_encrypted:
+            return None
         missing = [
             name
             for name, there in (
@@ -162,6 +178,8 @@ class _Outline:
             self._key = value
         elif self._depth == 1 and self._key in _WANTED and self._is_object:
             self.found[self._key] = value
+        elif self._depth == 1 and self._key in _ENCRYPTED and self._is_object:
+            self.found[self._key] = isinstance(value, str) and bool(value)
 
 
 def _is_number(value: object) -> bool:

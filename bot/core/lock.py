@@ -258,8 +258,8 @@ class StateSeen:
     """The state object as last read. Sizes in bytes.
 
     `last_written` is on the bot's clock (the store's own clock is read with it, and the difference taken out).
-    `fault` says why the state does not parse as a Terraform state; None if it is valid. `digest` is what the digest
-    item says, None if there is no item; `md5` is what the object really has.
+    `fault` says why the state does not parse as a Terraform state; None if it is valid. `is_encrypted`: OpenTofu has
+    encrypted it, so that only its serial and lineage are read. `md5` is what the object really has.
     """
 
     size: int
@@ -271,6 +271,7 @@ class StateSeen:
     fault: str | None
     version_id: str | None = None
     last_good_version: str | None = None
+    is_encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

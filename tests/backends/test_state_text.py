@@ -45,6 +45,46 @@ def test_the_fields_are_found_at_the_end_too():
     assert read_state_text([raw]).serial == 7
 
 
+ENCRYPTED = {
+    "serial": 7,
+    "lineage": "b0c5d1f2",
+    "meta": {"key_provider.pbkdf2.state": "eyJzYWx0IjoiIn0="},
+    "encrypted_data": "q83vEjRWeJ" * 100,
+    "encryption_version": "v0",
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+def test_a_state_that_opentofu_has_encrypted_is_whole(size):
+    raw = json.dumps(ENCRYPTED).encode()
+
+    read = read_state_text(in_pieces(raw, size))
+
+    assert (read.fault, read.is_encrypted) == (None, True)
+    assert (read.serial, read.lineage, read.terraform_version) == (7, "b0c5d1f2", None)
+    assert (read.size, read.md5) == (len(raw), hashlib.md5(raw).hexdigest())
+    assert not read_state_text([text()]).is_encrypted
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"encrypted_data": ""}, {"encrypted_data": 7}, {"encryption_version": None}, {"encryption_version": {}}],
+    ids=str,
+)
+def test_what_only_resembles_an_encrypted_state_is_a_state_without_its_version(changes):
+    read = read_state_text([json.dumps(ENCRYPTED | changes).encode()])
+
+    assert (read.fault, read.is_encrypted) == ("it has no version", False)
+
+
+@given(st.integers(min_value=1, max_value=200))
+def test_a_torn_encrypted_state_is_never_whole(cut):
+    read = read_state_text([json.dumps(ENCRYPTED).encode()[:-cut]])
+
+    assert read.fault is not None
+    assert not read.is_encrypted
+
+
 @pytest.mark.parametrize(
     ("raw", "fault"),
     [

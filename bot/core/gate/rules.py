@@ -231,7 +231,8 @@ def whole(case: Case, now: datetime) -> Finding:
     if state.fault is not None or state.serial is None or not one_line(state.lineage or ""):
         broken: Phrase = ("the state file is broken: ", quoted(state.fault, "it has no serial or no lineage"))
         return Finding(rule, Effect.WANTS_APPROVAL, (*broken, *_last_good(state.last_good_version)))
-    return Finding(rule, Effect.HOLDS, (f"serial {state.serial}, lineage ", quoted(state.lineage, "")))
+    encrypted = "encrypted by OpenTofu, " if state.is_encrypted else ""
+    return Finding(rule, Effect.HOLDS, (f"{encrypted}serial {state.serial}, lineage ", quoted(state.lineage, "")))
 
 
 def digest(case: Case, now: datetime) -> Finding:

@@ -303,7 +303,8 @@ def _state(state: StateSeen, now: datetime) -> Fact:
         broken: Phrase = ("it is broken: ", Quoted(state.fault), *_good(state), "; ", *last, ".")
         return Fact("State file:", broken, Icon.WARNING)
     serial = "no serial" if state.serial is None else f"serial {state.serial}"
-    return Fact("State file:", (f"valid, {serial}, {file_size(state.size)}, ", *last, "."))
+    kind = "encrypted by OpenTofu" if state.is_encrypted else "valid"
+    return Fact("State file:", (f"{kind}, {serial}, {file_size(state.size)}, ", *last, "."))
 
 
 def written(check: StateCheck, now: datetime) -> Phrase:

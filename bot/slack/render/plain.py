@@ -292,6 +292,7 @@ def _object(state: StateSeen) -> Json:
         "lineage": state.lineage,
         "terraform_version": state.terraform_version,
         "fault": state.fault,
+        "encrypted": state.is_encrypted,
         "version_id": state.version_id,
         "last_good_version": state.last_good_version,
     }

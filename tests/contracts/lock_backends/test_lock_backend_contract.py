@@ -498,6 +498,17 @@ async def test_what_a_state_has_recorded_is_read_by_address_and_id(world):
     assert (found.serial, found.fault) == (7, None)
 
 
+async def test_a_state_that_opentofu_has_encrypted_is_seen_with_its_serial_and_is_not_broken(world):
+    body = {"serial": 9, "lineage": "l", "meta": {}, "encrypted_data": "q83v", "encryption_version": "v0"}
+    await world.put_state(json.dumps(body).encode())
+
+    state = (await world.backend().read_state()).state.value
+    contents = (await world.backend().contents()).value
+
+    assert (state.serial, state.lineage, state.fault, state.is_encrypted) == (9, "l", None, True)
+    assert (contents.is_encrypted, contents.fault, contents.instances) == (True, None, ())
+
+
 async def test_each_version_that_is_kept_is_listed_and_can_be_read_newest_first(world):
     backend = world.backend()
     await world.put_state(state_with("web", serial=1))

@@ -578,6 +578,17 @@ def test_a_whole_state_shows_its_serial_and_lineage(make, says):
     assert words == "serial 42, lineage 0ad2ffa5-6fa3-4f7e-8a44-2d9a7f1c1f11"
 
 
+def test_a_state_that_opentofu_has_encrypted_is_not_broken(make, says):
+    case = make.case(state=make.check(make.state(is_encrypted=True, terraform_version=None)))
+    without = make.case(state=make.check(make.state(is_encrypted=True, serial=None)))
+
+    assert says(Rule.WHOLE, case)[:2] == (
+        HOLDS,
+        "encrypted by OpenTofu, serial 42, lineage 0ad2ffa5-6fa3-4f7e-8a44-2d9a7f1c1f11",
+    )
+    assert says(Rule.WHOLE, without)[0] is WANTS_APPROVAL
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
