@@ -5,24 +5,35 @@ import pytest
 from tests.backends.azurerm.world import made as azurerm_made
 from tests.backends.gcs.world import made as gcs_made
 from tests.backends.gitlab.world import made as gitlab_made
+from tests.backends.hcp.world import made as hcp_made
 from tests.worlds.gitlab_states import Account
-from tests.worlds.proxy import Deny
 
-azurerm_world, gcs_world, gitlab_world = azurerm_made, gcs_made, gitlab_made
+azurerm_world, gcs_world, gitlab_world, hcp_world = azurerm_made, gcs_made, gitlab_made, hcp_made
 SECRET = "store-distinctive-4712"
 
 
+WORLDS = ["gcs_world", "azurerm_world", "gitlab_world", "hcp_world run", "hcp_world user"]
+
+
+@pytest.fixture(params=WORLDS)
+def chosen(request):
+    return request.param.split()
+
+
 @pytest.fixture
-def world_param():
-    return ("default",)
+def world_param(chosen):
+    return tuple(chosen[1:]) or ("default",)
 
 
-@pytest.fixture(params=["gcs_world", "azurerm_world", "gitlab_world"])
-def world(request, terminal):
-    found = request.getfixturevalue(request.param)
-    if request.param == "gcs_world":
+@pytest.fixture
+def world(request, chosen, terminal):
+    name = chosen[0]
+    found = request.getfixturevalue(name)
+    if name == "gcs_world":
         found.storage.token, variable = SECRET, {"GCS_TOKEN": SECRET}
-    elif request.param == "gitlab_world":
+    elif name == "hcp_world":
+        found.hcp.token, variable = SECRET, {"TFE_TOKEN": SECRET}
+    elif name == "gitlab_world":
         found.storage.accounts, variable = {SECRET: Account("tflock-bot")}, {"GITLAB_TOKEN": SECRET}
     else:
         found.storage.signature = SECRET
@@ -63,7 +74,7 @@ async def test_the_doctor_finds_all_well_and_leaves_everything_as_it_was(termina
 async def test_the_doctor_names_the_right_that_a_release_lacks(terminal, world):
     (kind,) = world.kinds
     await world.take(world.lock())
-    world.proxy.fault(world.deletes(kind), Deny())
+    world.forbid_deletes(kind)
 
     ended = await terminal.run("doctor", "--json")
 
@@ -79,6 +90,7 @@ async def test_a_missing_variable_is_a_problem_of_the_configuration(terminal):
     terminal.environ.pop("GCS_TOKEN", None)
     terminal.environ.pop("GITLAB_TOKEN", None)
     terminal.environ.pop("AZURE_SAS", None)
+    terminal.environ.pop("TFE_TOKEN", None)
 
     ended = await terminal.run("status", "staging")
 

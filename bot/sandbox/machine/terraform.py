@@ -126,8 +126,9 @@ class TerraformWorkspace:
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    async def init(self) -> Finished:
-        return await self._checked("init", "-reconfigure")
+    async def init(self, *options: str) -> Finished:
+        """Whatever the directory was initialised for, unless other options are given."""
+        return await self._checked("init", *(options or ("-reconfigure",)))
 
     async def apply(self, *, hold: int = 0) -> Finished:
         """Applies; raises TerraformFailed with the output if that fails."""

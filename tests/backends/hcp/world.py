@@ -118,7 +118,7 @@ class HcpWorld:
         return lambda call: call.method == "POST"
 
     def forbid_deletes(self, _: PlaceKind) -> None:
-        self.hcp.permissions = {"can-queue-apply": False, "can-force-unlock": False}
+        self.hcp.permissions = {"can-queue-apply" if self.holder == "run" else "can-force-unlock": False}
 
     def read_right(self, _: PlaceKind) -> str:
         return READ

@@ -26,9 +26,10 @@ _MISSING = Refused(404, {"errors": [{"status": "404", "title": "not found"}]})
 class HcpStandIn(FaultyCi):
     """`async with HcpStandIn() as hcp:` serves at `hcp.base_url` until the block ends.
 
-    `token` is an admin's, `reading_token` may only read. `tokens` are those of other accounts, by token. `remaining` is
+    `token` is an admin's, `reading_token` may only read. `tokens` are those of other users, by token. `remaining` is
     what is left of the second's requests. `states_need_token`: states are behind the API, which sends on to archivist.
-    `shows` is what documents of workspaces have in addition (`locked-at`).
+    `shows` is what documents of workspaces have in addition (`locked-at`). With `spares_tokens` archivist takes no
+    notice of credentials, which HashiCorp's own client sends there as well.
     """
 
     token: str = "sandbox-hcp-token"
@@ -39,6 +40,8 @@ class HcpStandIn(FaultyCi):
     states_need_token: bool = False
     permissions: dict[str, bool] = field(default_factory=dict)
     shows: dict[str, Any] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    spares_tokens: bool = False
     runs: HcpRuns = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,22 +68,30 @@ class HcpStandIn(FaultyCi):
             "GET /api/v2/state-versions/{id}": lambda request: {"data": self._state_json(self._state(request))},
             "GET /api/state-versions/{id}/hosted_state": self._sends_on,
             "GET /_archivist/v1/object/{id}": self._object,
+            # what else Terraform asks with local execution
+            "GET /api/v2/ping": self._ping,
+            "GET /api/v2/organizations/{organization}/entitlement-set": self._entitlements,
+            "GET /api/v2/workspaces/{id}/current-state-version": self._current_state,
+            "POST /api/v2/workspaces/{id}/state-versions": self._make_state,
+            "PUT /_archivist/v1/object/{id}": self._upload,
         }
 
     async def guard(self, request: web.Request, serve: Serve) -> web.StreamResponse:
         self.runs.settle()
         given_token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if request.path.startswith("/_archivist"):
-            if given_token:
+            if given_token and not self.spares_tokens:
                 raise Refused(400, "a signed address takes no credentials")
             return await serve(request)
-        if given_token not in {self.token, self.reading_token}:
+        if request.path == "/api/v2/ping":
+            return await serve(request)
+        if given_token not in {self.token, self.reading_token, *self.tokens}:
             raise Refused(401, {"errors": [{"status": "401", "title": "unauthorized"}]})
         if self.remaining <= 0:
             limit = {"x-ratelimit-limit": "30", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "0.4"}
             raise Refused(429, {"errors": [{"status": 429, "title": "Too many requests"}]}, limit)
         self.remaining -= 1
-        if request.method == "POST" and given_token != self.token:
+        if request.method == "POST" and given_token not in {self.token, *self.tokens}:
             raise _MISSING
         return await serve(request)
 
@@ -155,13 +166,31 @@ class HcpStandIn(FaultyCi):
             raise Refused(409, {"errors": [{"status": "409", "title": "transition not allowed"}]})
         return web.Response(status=202)
 
-    def _act_on_workspace(self, request: web.Request) -> Any:
+    async def _act_on_workspace(self, request: web.Request) -> Any:
         workspace = given(self.runs.workspaces.get(request.match_info["id"]), _MISSING)
-        assert request.match_info["action"] == "force-unlock"
+        asker = self.runs.account(self._user(request))
+        match request.match_info["action"]:
+            case "lock":
+                body = await request.json()
+                reason = body.get("data", {}).get("attributes", body).get("reason", "")
+                return self._locked(workspace, asker, reason, request)
+            case "unlock" if workspace.locked_by not in {None, ("users", asker)}:
+                raise Refused(409, {"errors": [{"status": "409", "title": "locked by another user"}]})
+            case "force-unlock" if request.headers["Authorization"] != f"Bearer {self.token}":
+                raise _MISSING  # admins only
         if not workspace.is_locked:
             raise Refused(409, {"errors": [{"status": "409", "title": "already unlocked"}]})
         self.runs.unlock(workspace)
         return self._shown(workspace, request)
+
+    def _locked(self, workspace: Workspace, holder: str, reason: str, request: web.Request) -> Any:
+        if workspace.is_locked:
+            raise Refused(409, {"errors": [{"status": "409", "title": "already locked"}]})
+        self.runs.lock(workspace, holder, reason=reason)
+        return self._shown(workspace, request)
+
+    def _user(self, request: web.Request) -> str:
+        return self.tokens.get(request.headers["Authorization"].removeprefix("Bearer "), "tflock")
 
     def _states(self, request: web.Request) -> Any:
         wanted = (request.query["filter[organization][name]"], request.query["filter[workspace][name]"])
@@ -189,6 +218,38 @@ class HcpStandIn(FaultyCi):
         steps = (step for run in self.runs.all.values() for step in (run.plan, run.apply))
         found = given(next((step for step in steps if step.id == wanted and step.log), None), Refused(404, "gone"))
         return web.Response(body=f"\x02{found.log}\x03".encode())
+
+    def _ping(self, _: web.Request) -> Any:
+        return web.Response(status=204, headers={"TFP-API-Version": "2.6", "TFP-AppName": "HCP Terraform"})
+
+    def _entitlements(self, request: web.Request) -> Any:
+        attributes = {"operations": True, "state-storage": True}
+        return {
+            "data": {"id": request.match_info["organization"], "type": "entitlement-sets", "attributes": attributes}
+        }
+
+    def _current_state(self, request: web.Request) -> Any:
+        workspace = given(self.runs.workspaces.get(request.match_info["id"]), _MISSING)
+        whole = [state for state in workspace.states if state.status == "finalized"]
+        return {"data": self._state_json(given(whole[-1] if whole else None, _MISSING))}
+
+    async def _make_state(self, request: web.Request) -> Any:
+        """Only for the account that holds the lock."""
+        workspace = given(self.runs.workspaces.get(request.match_info["id"]), _MISSING)
+        if workspace.locked_by != ("users", self.runs.account(self._user(request))):
+            raise Refused(409, {"errors": [{"status": "409", "title": "not locked by you"}]})
+        made = self.runs.put_state(workspace, b"", status="pending")
+        document = self._state_json(made)
+        document["attributes"]["hosted-state-upload-url"] = f"{self.origin}/_archivist/v1/object/{made.id}"
+        document["attributes"]["hosted-json-state-upload-url"] = f"{self.origin}/_archivist/v1/object/json-{made.id}"
+        return web.json_response({"data": document}, status=201, content_type=JSON_API)
+
+    async def _upload(self, request: web.Request) -> Any:
+        text, wanted = await request.read(), request.match_info["id"]
+        for state in (state for each in self.runs.workspaces.values() for state in each.states):
+            if state.id == wanted:
+                state.text, state.status = text, "finalized"
+        return web.Response(status=200)
 
     def _paged(self, request: web.Request, entries: Sequence[Any], shape: Callable[[Any], Any]) -> Any:
         size = min(100, int(request.query.get("page[size]", 20)))
