@@ -18,7 +18,14 @@ from bot.core.run import Pipeline
 from bot.core.systems import BY_TYPE
 from bot.tickets.rights import RIGHTS as TICKET_RIGHTS
 
-_PACKAGES = {"github_actions": "github", "gitlab": "gitlab", "azure_devops": "azure", "jenkins": "jenkins"}
+_PACKAGES = {
+    "github_actions": "github",
+    "gitlab": "gitlab",
+    "azure_devops": "azure",
+    "jenkins": "jenkins",
+    "hcp": "hcp",
+}
+_OWN = {"aws": "the bot's own role", "azure": "the bot's identity", "google": "the bot's account"}
 ASSUME = Right("sts:AssumeRole", "act as the role that the configuration names", ("sts:AssumeRole",))
 
 
@@ -95,8 +102,11 @@ def _systems(config: Config) -> Iterator[Account]:
     for name, section in config.ci.items():
         if section.type in _PACKAGES:
             rights: Iterable[Right] = import_module(f"bot.ci.{_PACKAGES[section.type]}.rights").RIGHTS
-            scope = BY_TYPE[section.type].required[0]
-            places = dict.fromkeys(pipeline.get(scope) or "" for pipeline in _pipelines(config, name))
+            # what a right is given on is the first key that a pipeline needs; HCP Terraform's are for each workspace
+            system = BY_TYPE[section.type]
+            keys = system.required if section.type == "hcp" else system.required[:1]
+            pipelines = _pipelines(config, name)
+            places = dict.fromkeys("/".join(pipeline.get(key) or "" for key in keys) for pipeline in pipelines)
             yield Account(f"ci.{name}", BY_TYPE[section.type].name, tuple(_everywhere(rights, places)))
 
 

@@ -161,7 +161,9 @@ def literal_parts(call):
 def test_no_right_is_for_a_call_that_its_adapter_does_not_make(name):
     """By the words of its path or its operation in the adapter's source; S3 is held to it call by call above."""
     folder = BOT / name.replace(".", "/")
-    source = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "rights.py")
+    shared = (BOT / "hcp").glob("*.py") if name.endswith(".hcp") else ()
+    paths = [*(path for path in folder.glob("*.py") if path.name != "rights.py"), *shared]
+    source = "".join(path.read_text() for path in paths)
     for right in rows(TABLES[name]):
         assert right.calls
         absent = [part for call in right.calls for part in literal_parts(call) if part not in source]
