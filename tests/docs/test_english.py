@@ -12,7 +12,18 @@ ROOT = Path(__file__).parents[2]
 CODE = sorted(path for folder in ("bot", "handlers") for path in (ROOT / folder).rglob("*.py"))
 TEMPLATES = sorted(path for end in ("j2", "js", "css", "json", "yml") for path in (ROOT / "bot").rglob(f"*.{end}"))
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile", "manifest.yml", "tflock.example.yml")),
+    *(
+        ROOT / name
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "Makefile",
+            "manifest.yml",
+            "tflock.example.yml",
+        )
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 

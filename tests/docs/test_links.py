@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 FOR_READERS = (
     "why.md",
     "faq.md",
@@ -16,6 +19,9 @@ FOR_READERS = (
     "security.md",
     "commands.md",
     "configuration.md",
+    "install.md",
+    "deploy.md",
+    "upgrade.md",
 )
 """Pages that the README's list of documentation names itself."""
 
