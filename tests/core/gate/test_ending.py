@@ -9,7 +9,19 @@ import pytest
 
 from bot.core.gate.attribution import Candidate
 from bot.core.gate.claim import Exited
-from bot.core.gate.ending import ended_badly, how_it_ended, is_lost, is_over, seen_to_end_at, settled_at
+from bot.core.gate.ending import (
+    end_words,
+    ended_badly,
+    how_it_ended,
+    is_lost,
+    is_over,
+    run_name,
+    seen_to_end_at,
+    settled_at,
+    short_name,
+    why_alive,
+)
+from bot.core.phrase import Linked, plain
 from bot.core.run import Conclusion, Phase
 
 BAD = (Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST)
@@ -112,3 +124,45 @@ def test_the_words_name_the_last_end_of_any_job(make, ended):
     both = ended((Conclusion.FAILED, "09:10"), (Conclusion.FAILED, "09:20"), held=(0,))
     assert times(both) == [make.at("09:20")]
     assert times(ended()) == [make.at("09:15")]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "held", "run", "words"),
+    [
+        ([(Conclusion.SUCCESS, "09:10"), (Conclusion.TIMED_OUT, "09:15")], (0, 1), Conclusion.FAILED, "timed out"),
+        ([(Conclusion.SUCCESS, "09:15"), (Conclusion.CANCELLED, "09:10")], (0,), Conclusion.FAILED, "failed"),
+        ([(Conclusion.SUCCESS, "09:15")], (0,), Conclusion.SUCCESS, "succeeded"),
+        ([], (), Conclusion.CANCELLED, "was cancelled"),
+    ],
+)
+def test_how_a_run_ended_is_said_by_the_worst_of_its_jobs_and_else_by_its_own_word(ended, jobs, held, run, words):
+    candidate = ended(*jobs, held=held, run=run)
+
+    assert plain(end_words(candidate)).startswith(f"{words} at ")
+    assert f"#1 {words} at " in plain(how_it_ended(candidate))
+
+
+def test_a_run_whose_jobs_are_not_known_ended_when_it_says_so(make):
+    run = replace(make.run(conclusion=Conclusion.FAILED), jobs=None)
+
+    assert make.at("09:15") in end_words(Candidate(run, make.found(run), ()))
+    assert end_words(Candidate(replace(run, ended_at=None), make.unseen(), ())) == ("failed",)
+
+
+def test_a_run_is_named_with_its_page_where_it_has_one(make):
+    run = make.run("7")
+    bare = replace(run, ref=replace(run.ref, url=""))
+
+    assert run_name(run) == Linked("deploy.yml in acme/infra #7", "https://ci.example.com/7")
+    assert run_name(bare) == Linked("deploy.yml in acme/infra #7", None)
+    assert short_name(run) == Linked("deploy.yml #7", "https://ci.example.com/7")
+    assert short_name(bare) == Linked("deploy.yml #7", None)
+
+
+def test_since_when_a_job_runs_is_said_where_its_system_says_so(make):
+    def words(start):
+        run = make.run(end=None, jobs=(make.job(start, None),))
+        return why_alive(Candidate(run, make.found(run), ()))
+
+    assert words("09:02")[-2:] == (" since ", make.at("09:02"))
+    assert " since " not in words(None)

@@ -233,8 +233,16 @@ def name_machine(rng: random.Random, world: World) -> None:
     is_told = world.stored is not None or world.holder.machine.clock >= 0
     if gone and len(gone) == len(there) and not world.waited and is_told:
         last = min(gone, key=lambda one: one.begins)
-        world.named = last.run if last.process is world.holder else rng.choice(gone).run
+        mine = world.holding_job
+        before = [one for one in gone if mine is None or mine.begins < one.process.until]
+        if mine is not last and not before:
+            return
+        world.named = last.run if mine is last else rng.choice(before).run
         world.host = f"gha-{world.named}-1"
+        begun = next(one.begins for one in there if one.run == world.named)
+        for one in there:
+            if one.claim is not None and one.begins <= begun:
+                one.claim = replace(one.claim, host=world.host)
 
 
 def named_in(world: World) -> tuple[Found[Run] | NotFound | Unseen, ...]:

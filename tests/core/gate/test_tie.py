@@ -17,7 +17,7 @@ from bot.core.gate.tie import attribute
 from bot.core.joblog.values import UNKNOWN_STATE, JobLog, LogEnd
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
-from bot.core.policy import KnownPerson
+from bot.core.policy import Holders, KnownPerson
 from bot.core.run import Conclusion, Pipeline
 from tests.core.conftest import HOSTED
 
@@ -809,6 +809,8 @@ def test_only_ec2_names_one_machine_with_and_without_a_domain():
     assert not is_same_machine("ip-10-0-1-23", "ip-10-0-1-24.eu-west-1.compute.internal")
     assert not is_same_machine("build-1", "build-1.example.com")
     assert not is_same_machine("ip-10-0-1-23.a.internal", "ip-10-0-1-23.b.internal")
+    assert not is_same_machine("ip-10-0-1-23", "ip-10-0-1-23.no_host")
+    assert not is_same_machine("ip-10-0-1-23.no_host", "ip-10-0-1-23")
 
 
 def test_a_run_that_is_not_blamed_must_be_dead_all_the_same(make, ruling):
@@ -994,3 +996,55 @@ def test_a_claim_counts_also_where_only_the_stores_clock_shows_that_it_came_befo
 )
 def test_a_longer_name_may_mean_the_same_machine_only_after_a_break(name, is_it):
     assert may_be_one("build-1", name) is may_be_one(name, "build-1") is is_it
+
+
+@pytest.mark.parametrize(("fields", "tie"), [({"project": "7121"}, None), ({"ref": "7121"}, Tie.BY_TIME)])
+def test_only_the_project_of_a_pipeline_speaks_against_the_project_in_a_slots_name(make, fields, tie):
+    pipeline = Pipeline("gitlab", (*fields.items(), ("group", "acme")))
+    look = make.look(make.run(pipeline=pipeline), pipeline=pipeline, system="GitLab CI")
+
+    assert make.tie(look, who="root@runner-t3qyxf-project-7120-concurrent-0").tie is tie
+
+
+@pytest.mark.parametrize(("end", "wanted"), [("09:02:59", 0), ("09:03:01", 1)])
+@pytest.mark.parametrize("jobs", [(), None])
+def test_a_claimed_run_without_known_jobs_is_no_holder_if_it_ended_before_the_lock(make, jobs, end, wanted):
+    run = replace(make.run("9", start="08:00", end=end), jobs=jobs)
+    said = Claim(
+        id="c9", state="staging", host="build-1", run_url=run.ref.url, attempt=1, made_at=make.at("08:01"),
+    )  # fmt: skip
+    lock = make.info(who=OWN)
+    claimed = Claimed(said, make.found(run), "GitHub Actions")
+    tied = attribute(lock, (), holders=make.holders, skew=make.policy.clock_skew, claims=(claimed,))
+
+    assert len(tied.possible) == wanted
+
+
+@pytest.mark.parametrize(("machine", "label", "tie"), [("build-1", "x", Tie.SHOWN), (None, "build-1", Tie.BY_TIME)])
+def test_work_on_a_tasks_own_machine_shows_its_lock_whatever_other_clocks_say(make, on, machine, label, tie):
+    """By the store's clock the lock was written after the work began: on a machine that others use it may be theirs."""
+    lock, logs = make.info(who=OWN), {"1": make.log(machine="build-1")}
+    looks = (make.look(on("1", machine, label=label), logs=logs),)
+    taken = Taken.of(lock, make.at("09:05:30"))
+
+    assert attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, taken=taken).tie is tie
+
+
+@pytest.mark.parametrize(("who", "tie"), [("@959fcba5e7a7", Tie.SHOWN), ("ada@959fcba5e7a7", Tie.BY_TIME)])
+def test_a_container_without_a_user_may_be_the_jobs_own(make, who, tie):
+    assert make.tie(make.look(make.run(), logs={"1": make.log()}), who=who).tie is tie
+
+
+@pytest.mark.parametrize(("hosts", "tie"), [(("deploy@*",), Tie.SHOWN), ((), Tie.BY_TIME)])
+def test_an_account_that_the_team_calls_cis_is_the_jobs(make, hosts, tie):
+    lock, looks = make.info(who="deploy@c0ffee"), (make.look(make.run(), logs={"1": make.log()}),)
+    tied = attribute(lock, looks, holders=Holders(ci_hosts=hosts), skew=make.policy.clock_skew)
+
+    assert tied.tie is tie
+
+
+def test_how_many_runs_only_the_time_ties_is_said(make):
+    one, two = make.run("1"), make.run("2")
+
+    assert "the only configured run" in plain(make.tie(make.look(one)).reason)
+    assert "2 configured runs were active" in plain(make.tie(make.look(one, two)).reason)
