@@ -209,6 +209,32 @@ def test_terraform_that_came_to_its_own_end_may_have_had_an_earlier_lock(make, l
     assert tie_of(make, HOSTED, looks=looks, taken=Taken.of(make.info(), make.created)).tie is tie
 
 
+@pytest.mark.parametrize(("last", "tie"), [("09:07:59", Tie.BY_TIME), ("09:08:00", Tie.SHOWN)])
+def test_terraform_that_came_to_its_own_end_has_to_last_longer_the_farther_two_clocks_are_apart(make, last, tie):
+    """The holder's clock is a minute slow by the store's, and another one may be two."""
+    work = make.work("09:06:00", last, is_ended=True)
+    looks = (make.look(make.run(conclusion=Conclusion.FAILED), logs={"1": make.log(work)}),)
+
+    assert tie_of(make, HOSTED, looks=looks, taken=Taken.of(make.info(), make.at("09:06:00"))).tie is tie
+
+
+@pytest.mark.parametrize(("has_several", "tie"), [(True, Tie.BY_TIME), (False, Tie.SHOWN)])
+def test_a_key_without_its_bucket_names_no_state_in_a_log_of_several(make, has_several, tie):
+    work = make.work(state="environments/staging/terraform.tfstate")
+    look = make.look(make.run(), logs={"1": make.log(work, has_several=has_several)})
+
+    assert make.tie(look).tie is tie
+
+
+@pytest.mark.parametrize(("who", "tie"), [("root@959fcba5e7a7", Tie.BY_TIME), (HOSTED, Tie.SHOWN)])
+def test_the_clock_of_a_container_is_not_known_to_be_kept_because_its_job_was_on_a_hosted_machine(make, who, tie):
+    """It was killed soon, and no store tells the time. The log is of a job that ran commands in containers."""
+    run = make.run(end="09:05:40", conclusion=Conclusion.CANCELLED)
+    log = make.log(make.work(last="09:05:30", is_last=True), machine="fv-az881-525", elsewhere=True)
+
+    assert make.tie(make.look(run, logs={"1": log}), who=who).tie is tie
+
+
 @pytest.mark.parametrize(
     ("changes", "how", "log"),
     [
