@@ -172,7 +172,7 @@ class RemoteBackend:
         self._endpoint = endpoint
         self._timeout = timeout
 
-    async def read_lock(self) -> LockSeen:
+    async def read_lock(self, *, by_trying: bool = False) -> LockSeen:  # noqa: ARG002 - its looks harm nobody
         at = self._clock.now()
         return seen_of(self._store.kind, await self._now(), at)
 

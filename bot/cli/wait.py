@@ -74,7 +74,8 @@ class _Poll:
     @property
     def hopeless(self) -> NotFound | Unseen | None:
         """What will not be seen however often it is asked: rights or things are missing."""
-        lasting = (seen for seen in self.unseen if isinstance(seen, NotFound) or seen.trouble is Trouble.DENIED)
+        never = {Trouble.DENIED, Trouble.NOT_SHOWN}
+        lasting = (seen for seen in self.unseen if isinstance(seen, NotFound) or seen.trouble in never)
         return next(lasting, None)
 
     @property

@@ -100,6 +100,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 WaitTime = Annotated[timedelta, BeforeValidator(_duration)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_zero)]
 Url = Annotated[str, AfterValidator(_url)]
+HttpMethod = Annotated[str, _matching("[A-Z]{3,20}", "must be an HTTP method in capitals, such as LOCK or POST")]
 ZoneName = Annotated[str, AfterValidator(_zone_name)]
 Variable = Annotated[
     str,

@@ -25,6 +25,8 @@ class Trouble(StrEnum):
     DENIED = "denied"
     GARBLED = "garbled answer"
     TOO_MUCH = "too much to read"
+    NOT_SHOWN = "not shown"
+    """To anyone who only looks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Abilities:
 
     `conditional`: a release deletes exactly the lock that was read, or nothing. `shows_holder`: a look brings
     Terraform's lock info. `versions`: the store can keep older versions of a state. `swap`: a lock can be replaced by
-    another one in one write.
+    another one in one write. `shows_lock`: a look shows whether there is a lock; else only a try to lock it does.
     """
 
     conditional: bool
@@ -171,6 +171,7 @@ class Abilities:
     shows_holder: bool
     versions: bool
     swap: bool
+    shows_lock: bool = True
 
 
 NO_ABILITIES = Abilities(conditional=False, fence=Fence.NOT_KNOWN, shows_holder=False, versions=False, swap=False)
@@ -257,9 +258,10 @@ class LockSeen:
 class StateSeen:
     """The state object as last read. Sizes in bytes.
 
-    `last_written` is on the bot's clock (the store's own clock is read with it, and the difference taken out).
-    `fault` says why the state does not parse as a Terraform state; None if it is valid. `is_encrypted`: OpenTofu has
-    encrypted it, so that only its serial and lineage are read. `md5` is what the object really has.
+    `last_written` is on the bot's clock (the store's own clock is read with it, and the difference taken out). With
+    `is_upper_bound` the store does not tell: the bot has seen this very content since then. `fault` says why the state
+    does not parse as a Terraform state; None if it is valid. `is_encrypted`: OpenTofu has encrypted it, so that only its
+    serial and lineage are read. `md5` is what the object really has.
     """
 
     size: int
@@ -272,6 +274,7 @@ class StateSeen:
     version_id: str | None = None
     last_good_version: str | None = None
     is_encrypted: bool = False
+    is_upper_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from bot.backends.frame import Means
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
 from bot.core.lock import (
+    Abilities,
     Billing,
     DigestMatch,
     LockSeen,
@@ -72,12 +73,17 @@ async def _state(settings: StateSettings, made_with: Means, token: str) -> list[
     )
     area = Area(settings.name)
     return [
-        *_lock(area, lock, rights),
+        *(_lock(area, lock, rights) if backend.can.shows_lock else [_unshown(area)]),
         *_file(area, state, rights),
-        *(check for probe in probes for check in _release(area, probe, rights)),
+        *(check for probe in probes for check in _release(area, probe, rights, backend.can)),
         *((_versioning(area, versioned, rights),) if backend.can.versions else ()),
         *(_table(area, table) if table is not None else ()),
     ]
+
+
+def _unshown(area: Area) -> Result:
+    detail = "this backend shows no lock to those who only look: it is seen only when someone asks for an unlock"
+    return area.warn("lock", detail, "nothing to fix; docs/backends says what this means for watching and waiting")
 
 
 def _lock(area: Area, seen: LockSeen, rights: Rights) -> Iterator[Result]:
@@ -101,11 +107,14 @@ def _file(area: Area, check: StateCheck, rights: Rights) -> Iterator[Result]:
         yield area.warn("digest", detail, f"`tflock status {area.name}` says what to set")
 
 
-def _release(area: Area, probe: PlaceProbe, rights: Rights) -> Iterator[Result]:
+def _release(area: Area, probe: PlaceProbe, rights: Rights, can: Abilities) -> Iterator[Result]:
     subject = f"release of the {probe.kind}"
     for right in probe.missing_rights:
         yield area.fail(subject, f"{right} is denied on {probe.place}", _granted(rights))
-    if probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_rights:
+    if not can.conditional:
+        detail = f"{probe.place} is not known to release only the lock that was read, so a second member has to agree"
+        yield area.warn(subject, detail, f"use a store that compares locks: {rights.honours}")
+    elif probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_rights:
         detail = f"whether {probe.place} honours a conditional delete is not proven, so nothing is released there"
         fix = "let the bot (or the account that runs the doctor) put and delete “…-doctor-*” there, and ask again"
         words = f"{detail}: {probe.detail}" if probe.detail else detail

@@ -30,8 +30,12 @@ class LockBackend(Protocol):
         """What this backend can do. Does not change."""
         ...
 
-    async def read_lock(self) -> LockSeen:
-        """Reads all places at the same time, strongly consistent. Never raises for what the store says."""
+    async def read_lock(self, *, by_trying: bool = False) -> LockSeen:
+        """Reads all places at the same time, strongly consistent. Never raises for what the store says.
+
+        A store that shows no lock to those who only look (`can.shows_lock`) says NOT_SHOWN; `by_trying`, it is asked by
+        the try to lock the state, which takes a free state for a moment. Only for an unlock that somebody asked for.
+        """
         ...
 
     async def read_state(self) -> StateCheck:

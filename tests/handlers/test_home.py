@@ -238,7 +238,7 @@ async def test_fifty_readers_at_once_cost_one_look_at_the_locks(office):
     backend = office.world.states["staging"].backend
 
     class Counting:
-        async def read_lock(self):
+        async def read_lock(self, **_):
             nonlocal reads
             reads += 1
             await asyncio.sleep(0.05)

@@ -99,7 +99,7 @@ class S3Backend:
             shared = {} if tables is None else tables
             self._table = shared.setdefault((address.access, address.dynamodb_table), made)
 
-    async def read_lock(self) -> LockSeen:
+    async def read_lock(self, *, by_trying: bool = False) -> LockSeen:  # noqa: ARG002 - its looks harm nobody
         """Reads all configured places at the same time. A state without any place is unseen, never free."""
         at = self._clock.now()
         if not self._places:

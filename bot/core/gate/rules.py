@@ -212,10 +212,12 @@ def quiet(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.HOLDS, ("there is no state file that could be written",))
     until = shifted(seen.value.last_written, case.policy.state_quiet)
     if until > now:
-        return Finding(
-            rule, Effect.REFUSES, ("the state was written at ", seen.value.last_written), until=until, waits=True
-        )
-    return Finding(rule, Effect.HOLDS, ("the state was last written ", now - seen.value.last_written, " ago"))
+        how = "the state may have been written until " if seen.value.is_upper_bound else "the state was written at "
+        return Finding(rule, Effect.REFUSES, (how, seen.value.last_written), until=until, waits=True)
+    span = now - seen.value.last_written
+    if seen.value.is_upper_bound:
+        return Finding(rule, Effect.HOLDS, ("the state has not changed in the last ", span))
+    return Finding(rule, Effect.HOLDS, ("the state was last written ", span, " ago"))
 
 
 def whole(case: Case, now: datetime) -> Finding:
@@ -368,7 +370,7 @@ def not_covered(approval: Approval, wanted: Iterable[Rule]) -> Finding | None:
 
 def _passes(seen: NotFound | Unseen) -> bool:
     """Whether a look-up that brought nothing may bring something when it is made again."""
-    return isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED
+    return isinstance(seen, Unseen) and seen.trouble not in {Trouble.DENIED, Trouble.NOT_SHOWN}
 
 
 def _all_pass(unseen: Iterable[NotFound | Unseen]) -> bool:

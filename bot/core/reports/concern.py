@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from bot.core.evidence import Found, Unseen
+from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.gate.attribution import Candidate
 from bot.core.gate.ending import is_over, run_name, settled_at
 from bot.core.gate.inspection import Inspection
@@ -89,12 +89,14 @@ def shortened(concern: Concern) -> Concern:
 
 def unread(seen: Mapping[str, LockSeen]) -> dict[str, list[str]]:
     """The states of which nothing is known, by the reason: who did not answer, and how. Throttling is not among them:
-    the table says that itself.
+    the table says that itself. Nor is a store that shows no lock to those who only look: it never will.
     """
     found = dict[str, list[str]]()
     for name, lock in seen.items():
         if lock.unseen and not lock.held and not lock.is_throttled:
             _, why = lock.unseen[0]
+            if isinstance(why, Unseen) and why.trouble is Trouble.NOT_SHOWN:
+                continue
             found.setdefault(f"{why.system}: {why.trouble if isinstance(why, Unseen) else 'not found'}", []).append(
                 name
             )

@@ -298,7 +298,8 @@ def stored(check: StateCheck, now: datetime) -> Iterable[Fact]:
 
 
 def _state(state: StateSeen, now: datetime) -> Fact:
-    last: Phrase = ("last written ", state.last_written, " (", now - state.last_written, " ago)")
+    said = "unchanged since " if state.is_upper_bound else "last written "
+    last: Phrase = (said, state.last_written, " (", now - state.last_written, " ago)")
     if state.fault is not None:
         broken: Phrase = ("it is broken: ", Quoted(state.fault), *_good(state), "; ", *last, ".")
         return Fact("State file:", broken, Icon.WARNING)
@@ -314,7 +315,10 @@ def written(check: StateCheck, now: datetime) -> Phrase:
     state = check.state.value
     if state.fault is not None or state.serial is None:
         return ()
-    return (f"state serial {state.serial}, last written ", now - state.last_written, " ago")
+    span = now - state.last_written
+    if state.is_upper_bound:
+        return (f"state serial {state.serial}, unchanged for ", span)
+    return (f"state serial {state.serial}, last written ", span, " ago")
 
 
 def _good(state: StateAbsent | StateSeen) -> Phrase:

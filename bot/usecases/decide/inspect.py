@@ -23,7 +23,7 @@ from bot.core.gate.attribution import (
     suspected,
 )
 from bot.core.gate.contention import contention
-from bot.core.gate.inspection import Crowd, Inspection, StateName
+from bot.core.gate.inspection import Crowd, Inspection
 from bot.core.gate.tie import attribute
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
@@ -50,26 +50,29 @@ _MOST_LOGS = 40
 
 
 async def inspect(
-    world: World, state: State, *, lock_id: str | None = None, without_claims: bool = False
+    world: World, state: State, *, lock_id: str | None = None, without_claims: bool = False, by_trying: bool = False
 ) -> Inspection:
-    """One look at a state. `lock_id` says which lock is meant, if there are two. Never raises for upstreams.
+    """One look at a state. `lock_id` says which lock is meant, if there are two; `by_trying` is as for `read_lock`.
+    Never raises for upstreams.
 
     Raises JournalAway if the jobs' claims cannot be read; `without_claims` then does without them, for looks on which
     nothing is decided.
     """
     inspection, table = await asyncio.gather(
-        _inspected(world, state, lock_id, without_claims=without_claims),
+        _inspected(world, state, lock_id, without_claims=without_claims, by_trying=by_trying),
         world.timed(state.backend_system, "read table", state.backend.read_table()),
     )
     return replace(inspection, table=table)
 
 
-async def _inspected(world: World, state: State, lock_id: str | None, *, without_claims: bool) -> Inspection:
+async def _inspected(
+    world: World, state: State, lock_id: str | None, *, without_claims: bool, by_trying: bool
+) -> Inspection:
     started = world.clock.now()
     since = started - LOOK_BACK
     known, seen, check, listings = await asyncio.gather(
         _known(world, state, or_none=without_claims),
-        world.timed(state.backend_system, "read lock", state.backend.read_lock()),
+        world.timed(state.backend_system, "read lock", state.backend.read_lock(by_trying=by_trying)),
         world.timed(state.backend_system, "read state", state.backend.read_state()),
         _listings(world, state.pipelines, since),
     )
@@ -96,7 +99,8 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied, accounts)
     now = world.clock.now()
-    _measure(world, state.name, lock, is_free=seen.is_free, now=now)
+    if seen.held or seen.is_free:  # what could not be read leaves its gauge as it was
+        world.meter.lock(state.name.name, held=bool(seen.held), age_seconds=_age(lock, now))
     return Inspection(
         state=state.name,
         seen=seen,
@@ -263,10 +267,6 @@ async def _claims(
         if or_none:
             return ()
         raise
-
-
-def _measure(world: World, state: StateName, lock: LockInfo | None, *, is_free: bool, now: datetime) -> None:
-    world.meter.lock(state.name, held=not is_free, age_seconds=_age(lock, now))
 
 
 def _age(lock: LockInfo | None, now: datetime) -> float:

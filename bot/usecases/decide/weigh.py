@@ -10,6 +10,7 @@ from bot.core.evidence import NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import Attribution
 from bot.core.gate.case import Case, Verdict
 from bot.core.gate.decide import RULES, Table, decide
+from bot.core.gate.eligibility import why_not_eligible
 from bot.core.gate.inspection import Inspection
 from bot.core.people import BOT, Approval, Automatic, OwnerAnswer, Standing
 from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
@@ -78,14 +79,17 @@ async def weigh(
     user: str,
     channel: str,
     consent: Consent | None = None,
+    dry_run: bool = False,
 ) -> Decision:
     """Looks at everything afresh and decides on the lock (the one that is there, if `lock_id` is None).
 
+    Where only a try to lock the state shows its lock, one is made if someone who may unlock asks; not for a dry run.
     The standing of a second person who consented is looked up again with the rest. The `user` may be `BOT`: nobody.
     Raises JournalAway: without the owner's answer there is no decision.
     """
+    may_try = not (state.backend.can.shows_lock or dry_run) and await _is_eligible(world, user, channel)
     inspection, standing, approval = await asyncio.gather(
-        inspect(world, state, lock_id=lock_id),
+        inspect(world, state, lock_id=lock_id, by_trying=may_try),
         _standing(world, user, channel),
         approval_of(world, state.name.name, consent, channel),
     )
@@ -98,6 +102,11 @@ async def weigh(
 
 async def _standing(world: World, user: str, channel: str) -> Standing | None:
     return None if user == BOT else await world.standing(user, channel)
+
+
+async def _is_eligible(world: World, user: str, channel: str) -> bool:
+    standing = await _standing(world, user, channel)
+    return standing is not None and why_not_eligible(standing, world.policy) is None
 
 
 def conclude(

@@ -17,7 +17,7 @@ from bot.core.lock import LockSeen
 from bot.core.record.facts import WatchStarted
 from bot.core.reports import waiting
 from bot.core.reports.waiting import Ending, Queue, Waiter, WatchReport
-from bot.errors import JournalAway, Passing
+from bot.errors import JournalAway, NotPermitted, Passing
 from bot.usecases.lease import Busy, lease
 from bot.usecases.queue.record import change_queue, kept, load_queue
 from bot.usecases.queue.round import Round, write_watch
@@ -48,9 +48,13 @@ class WaitCommand:
 async def start(world: World, command: WaitCommand) -> WatchReport:
     """Puts someone at the end of the queue, once however often they ask; not if it is free and nobody waits.
 
-    Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where to notify them.
+    Raises UnknownState, JournalAway, UpstreamError if Slack does not say where to notify them, and NotPermitted where
+    nobody can see when the state is free.
     """
     state = world.state(command.state)
+    if not state.backend.can.shows_lock:
+        why = "its backend shows no lock to those who only look, so tflock can't see when it is free"
+        raise NotPermitted(f"{command.state} can't be watched: {why}. Nothing was changed.")
     there = await state.backend.read_lock()
     await state_seen(world, command.state, there)
     queue = await load_queue(world, command.state)

@@ -74,7 +74,9 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
     """
     state = world.state(command.state)
-    decision = await weigh(world, state, lock_id=None, user=command.user, channel=command.channel)
+    decision = await weigh(
+        world, state, lock_id=None, user=command.user, channel=command.channel, dry_run=command.dry_run
+    )
     request = _request(world, command, decision)
     earlier = await UNLOCKS.get(world, request.id) if command.is_again else None
     if earlier is not None and earlier.request.lock_id != request.lock_id:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,11 +13,10 @@ from bot.backends.gitlab.kind import KIND
 from bot.backends.gitlab.store import LOOK
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent
-from bot.sandbox.machine.proxy import Action
 from tests.backends.gitlab.world import STATE
 from tests.worlds.clocks import WallClock
 from tests.worlds.gitlab_states import Account
-from tests.worlds.proxy import Answer, Cut, Delay, Deny
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Meanwhile
 
 NAME = "production"
 
@@ -146,21 +144,10 @@ async def test_a_holder_that_came_in_between_keeps_its_lock(gitlab, held):
     assert locks_asked(gitlab, "DELETE") == []
 
 
-@dataclass(frozen=True, slots=True)
-class First(Action):
-    """Does something, then passes the call on."""
-
-    deed: Callable[[], object]
-
-    async def meet(self, passage):
-        self.deed()
-        return await passage.go_on()
-
-
 async def test_a_holder_that_broke_the_looks_lock_keeps_its_own(gitlab, held):
     """Someone's `force-unlock` ends the look's lock, and their run has the next one before the look gives it back."""
     gitlab.storage.before_lock.append(lambda: gitlab.storage.unlock(NAME))
-    gitlab.proxy.fault(gitlab.deletes(PlaceKind.RECORD), First(lambda: gitlab.storage.lock(NAME, "live", "second")))
+    gitlab.proxy.fault(gitlab.deletes(PlaceKind.RECORD), Meanwhile(lambda: gitlab.storage.lock(NAME, "live", "second")))
 
     await gitlab.backend().read_lock()
 

@@ -178,8 +178,11 @@ class MemoryLockBackend:
     switchboard: Switchboard = field(default_factory=Switchboard)
     can: Abilities = S3_LIKE
 
-    async def read_lock(self) -> LockSeen:
+    async def read_lock(self, *, by_trying: bool = False) -> LockSeen:
         at = self.clock.now()
+        if not (self.can.shows_lock or by_trying):
+            hidden = Unseen("memory", Trouble.NOT_SHOWN, "a lock is seen only by trying to take it", at)
+            return LockSeen((), (), tuple((kind, hidden) for kind in self.store.kinds), at)
         held: list[LockPlace] = []
         free: list[PlaceKind] = []
         unseen: list[tuple[PlaceKind, Unseen | NotFound]] = []
