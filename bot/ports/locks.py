@@ -34,7 +34,7 @@ class LockBackend(Protocol):
         """Reads all places at the same time, strongly consistent. Never raises for what the store says.
 
         A store that shows no lock to those who only look (`can.shows_lock`) says NOT_SHOWN; `by_trying`, it is asked by
-        the try to lock the state, which takes a free state for a moment. Only for an unlock that somebody asked for.
+        the try to lock the state, which takes a free state for a moment. Only for an unlock that someone asked for.
         """
         ...
 

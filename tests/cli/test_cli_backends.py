@@ -6,9 +6,11 @@ from tests.backends.azurerm.world import made as azurerm_made
 from tests.backends.gcs.world import made as gcs_made
 from tests.backends.gitlab.world import made as gitlab_made
 from tests.backends.hcp.world import made as hcp_made
+from tests.backends.http.world import made as http_made
 from tests.worlds.gitlab_states import Account
 
-azurerm_world, gcs_world, gitlab_world, hcp_world = azurerm_made, gcs_made, gitlab_made, hcp_made
+azurerm_world, gcs_world, gitlab_world = azurerm_made, gcs_made, gitlab_made
+hcp_world, http_world = hcp_made, http_made
 SECRET = "store-distinctive-4712"
 
 
@@ -96,3 +98,27 @@ async def test_a_missing_variable_is_a_problem_of_the_configuration(terminal):
 
     assert ended.code == 2
     assert "is not set" in ended.err
+
+
+@pytest.fixture
+def unshown(http_world, terminal):
+    """A state of which nobody sees the lock who only looks."""
+    terminal.settings["states"]["staging"]["backend"] = http_world.section.model_dump(exclude_none=True)
+    user, _, password = http_world.storage.credentials.partition(":")
+    terminal.environ |= {"STATE_USER": user, "STATE_PASSWORD": password}
+    return http_world
+
+
+async def test_no_command_takes_a_lock_to_see_it(terminal, unshown):
+    await unshown.take(unshown.lock())
+    await unshown.put_state()
+
+    shown = await terminal.run("status", "staging", "--json")
+    checked = await terminal.run("doctor", "--json")
+    waited = await terminal.run("wait", "staging", "--timeout", "1m")
+
+    assert "no request that only reads a lock" in shown.out
+    mine = {one["subject"]: one["level"] for one in checked.document["checks"] if one["area"] == "staging"}
+    assert (mine["lock"], mine["state"], mine["release of the lock record"]) == ("warn", "ok", "warn")
+    assert (waited.code, "no request that only reads a lock" in waited.err) == (1, True)
+    assert {method for method, *_ in unshown.storage.asked} == {"GET"}

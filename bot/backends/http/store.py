@@ -2,7 +2,7 @@
 
 The protocol has no request that reads a lock. A server tells who holds one only to who tries to lock the state as well
 (409 or 423, with the holder's lock info). A try on a free state takes the lock; so tries are made only for an unlock
-that somebody asked for, one at a time, and a lock that a try has taken is given back at once. Before a try its ID is
+that someone asked for, one at a time, and a lock that a try has taken is given back at once. Before a try its ID is
 written down: should this process die, the next sweep finds it and gives the lock back.
 
 Whether a server compares the lock's ID on a release is not known, so a release is sent only right after a try was
@@ -232,7 +232,7 @@ class HttpStore:
         while not await self.records.take(_TURN, self.target, holder=holder, ttl=_TURN_TTL):
             tries += 1
             if tries > _PATIENCE:
-                raise Failed(Trouble.THROTTLED, "another look at this lock is going on", retry_after=1, was_sent=False)
+                raise Failed(Trouble.THROTTLED, "another look at this lock has not ended", retry_after=1, was_sent=False)
             await asyncio.sleep(0.1)
         try:
             yield

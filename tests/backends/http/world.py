@@ -30,7 +30,7 @@ PATH = "/legacy"
 
 
 class Trying(HttpBackend):
-    """Looks as an unlock does that somebody asked for."""
+    """Looks as an unlock does that someone asked for."""
 
     async def read_lock(self, *, by_trying=True):
         return await super().read_lock(by_trying=by_trying)
