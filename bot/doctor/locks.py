@@ -111,7 +111,7 @@ def _release(area: Area, probe: PlaceProbe, rights: Rights, can: Abilities) -> I
     subject = f"release of the {probe.kind}"
     for right in probe.missing_rights:
         yield area.fail(subject, f"{right} is denied on {probe.place}", _granted(rights))
-    if not can.conditional:
+    if not can.shows_lock:  # so that nothing can be tried there either
         detail = f"{probe.place} is not known to release only the lock that was read, so a second person has to agree"
         yield area.warn(subject, detail, f"use a store that compares locks: {rights.honours}")
     elif probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_rights:

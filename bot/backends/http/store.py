@@ -232,7 +232,9 @@ class HttpStore:
         while not await self.records.take(_TURN, self.target, holder=holder, ttl=_TURN_TTL):
             tries += 1
             if tries > _PATIENCE:
-                raise Failed(Trouble.THROTTLED, "another look at this lock has not ended", retry_after=1, was_sent=False)
+                raise Failed(
+                    Trouble.THROTTLED, "another look at this lock has not ended", retry_after=1, was_sent=False
+                )
             await asyncio.sleep(0.1)
         try:
             yield

@@ -17,7 +17,7 @@ from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent
 from bot.errors import JournalAway
 from tests.backends.http.world import PATH, STATE, Trying
 from tests.worlds.clocks import MovableClock, WallClock
-from tests.worlds.proxy import Answer, Cut, Delay, Deny, First
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Meanwhile
 
 
 def asked(http, method):
@@ -263,12 +263,12 @@ async def test_a_lock_is_not_given_back_long_after_it_was_seen(http):
     assert asked(http, "UNLOCK") == []
 
 
-class _After(First):
+class _After(Meanwhile):
     """The deed comes when the server has answered."""
 
     async def meet(self, passage):
         answer = await passage.go_on()
-        await self.deed()
+        await self.happens()
         return answer
 
 
@@ -304,7 +304,7 @@ async def test_the_id_goes_along_so_that_a_server_that_compares_keeps_another_lo
     http.storage.compares = True
     backend, second = http.backend(), http.lock("second")
     (place,) = (await backend.read_lock()).held
-    changed = First(lambda: http.write(PlaceKind.RECORD, second.text))
+    changed = Meanwhile(lambda: http.write(PlaceKind.RECORD, second.text))
     http.proxy.fault(http.deletes(PlaceKind.RECORD), changed, times=1)
 
     outcome = await backend.release(place)

@@ -23,6 +23,7 @@ from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
 from tests.worlds.clocks import WallClock
 from tests.worlds.http_states import HttpStates, http_states
 from tests.worlds.memory.journal import MemoryRecords
+from tests.worlds.proxy import Deny
 
 WORLDS = [("LOCK",), ("POST",)]
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
@@ -92,6 +93,9 @@ class HttpWorld:
 
     def deletes(self, _: PlaceKind) -> Matcher:
         return lambda call: call.method == self.section.unlock_method
+
+    def forbid_deletes(self, kind: PlaceKind) -> None:
+        self.proxy.fault(self.deletes(kind), Deny())
 
     def read_right(self, _: PlaceKind) -> str:
         return "the right to lock"
