@@ -260,8 +260,8 @@ class StateSeen:
 
     `last_written` is on the bot's clock (the store's own clock is read with it, and the difference taken out). With
     `is_upper_bound` the store does not tell: the bot has seen this very content since then. `fault` says why the state
-    does not parse as a Terraform state; None if it is valid. `is_encrypted`: OpenTofu has encrypted it, so that only its
-    serial and lineage are read. `md5` is what the object really has.
+    does not parse as a Terraform state; None if it is valid. `is_encrypted`: OpenTofu has encrypted it, so that only
+    its serial and lineage are read. `md5` is what the object really has.
     """
 
     size: int
