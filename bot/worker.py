@@ -21,6 +21,7 @@ from bot.core.phrase import Quoted
 from bot.core.reports.report import Notice
 from bot.errors import JournalAway, Passing, TflockError, UpstreamError
 from bot.usecases.export import deliver, followups, incident_export, tickets
+from bot.usecases.hold import keep
 from bot.usecases.kill import carry_out
 from bot.usecases.lease import Busy
 from bot.usecases.owner import post
@@ -151,6 +152,7 @@ _JOBS = (
         "ticket", tickets.file, {"incident_id": str, "key": str, "user": str}, _in_incident, knows_last_try=True
     ),
     DurableJob("waiting", waiting_list.look, {"state": str}),
+    DurableJob("hold", keep.look, {"hold_id": str}, knows_worker=True),
 )  # fmt: skip
 JOBS = {job.name: job for job in _JOBS}
 
@@ -159,6 +161,7 @@ async def _tend(world: World) -> None:
     await lifecycle.tend(world)
     await waiting_list.tend(world)
     await stranded.tend(world)
+    await keep.tend(world)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Phrase
+from bot.core.reports import hold as hold_report
 from bot.core.reports.alert import AlertKind
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.in_flight import RequestInFlight
@@ -14,13 +15,14 @@ from bot.core.reports.report import REVIEW, Checklist, Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.slack.render import status as status_page
-from bot.slack.render.controls import RECOVER
+from bot.slack.render.controls import HOLD, RECOVER
 from bot.slack.render.followups import FILE
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
 from bot.usecases.export import tickets
+from bot.usecases.hold import ask as holds
 from bot.usecases.kill import kill_job
 from bot.usecases.look.status import Question, status, tell_owner
 from bot.usecases.record.rights import check_may_write
@@ -64,7 +66,12 @@ async def _check(world: World, action_id: str, value: ButtonValue, asker: Asker)
         await shelf.update(world, value.request, ts=asker.message)
 
 
-def _by(asker: Asker) -> Mapping[str, str]:
+class _By(TypedDict):
+    user: str
+    click: str
+
+
+def _by(asker: Asker) -> _By:
     """Who clicked, and the name of their click: a process that takes it up finds what was begun for it."""
     return {"user": asker.user, "click": asker.delivery}
 
@@ -209,6 +216,7 @@ async def _check_lock(world: World, value: ButtonValue) -> None:
 
 CLICKS: Mapping[str, OnClick] = {
     "unlock.confirm": _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, **_by(who))),
+    HOLD: _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, hold=True, **_by(who))),
     "unlock.approve": _ok(
         lambda w, it, who: approval.approve(w, it.request, lock_id=it.lock_id, covers=it.choice, **_by(who))
     ),
@@ -225,6 +233,9 @@ CLICKS: Mapping[str, OnClick] = {
     "owner.running": _owner(OwnerSays.RUNNING),
     "owner.later": _owner(OwnerSays.LATER),
     "owner.undo": _owner_undo,
+    hold_report.PROLONG: _ok(lambda w, it, who: holds.prolong(w, it.request, **_by(who))),
+    hold_report.LIFT: _ok(lambda w, it, who: holds.lift(w, it.request, **_by(who))),
+    hold_report.APPROVE: _ok(lambda w, it, who: holds.approve(w, it.request, lifter=it.choice, **_by(who))),
     CLOSE_ANYWAY: record.close_anyway,
     REVIEW: dialogs.open_review,
     status_page.SHARE: _share,

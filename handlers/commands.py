@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 from bot.core.explain.decode import text_of
 from bot.core.explain.explain import answer_of, explain
 from bot.core.explain.states_named import states_spoken_of
+from bot.core.hold import USUALLY
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
@@ -17,6 +19,7 @@ from bot.core.reports.in_flight import RequestInFlight, in_flight_words
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render.page import help_message
+from bot.usecases.hold import ask as holds
 from bot.usecases.kill import kill_job
 from bot.usecases.look.home_tab import locked_now
 from bot.usecases.look.recover import Asked, recover, write_down
@@ -58,7 +61,7 @@ def _with_known_name(world: World, command: values.Command) -> values.Command:
             return replace(command, target=world.named(target))
         case values.Status(str(state)) | values.Who(str(state)) | values.Unlock(state):
             return replace(command, state=world.named(state))
-        case values.Watch(state) | values.Recover(state):
+        case values.Watch(state) | values.Recover(state) | values.Hold(state):
             return replace(command, state=world.named(state))
         case _:
             return command
@@ -96,7 +99,7 @@ async def _who(world: World, command: values.Who, asker: Asker) -> str:
     return outcome
 
 
-async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
+async def _unlock(world: World, command: values.Unlock, asker: Asker, *, hold_for: timedelta | None = None) -> str:
     world.state(command.state)
     incident = await _enter(world, command.state, asker)
     if incident is None and not command.dry_run:
@@ -115,11 +118,36 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
         when_safe=command.when_safe,
         click=asker.delivery,
         is_again=asker.is_again,
+        hold_for=hold_for,
     )
     report = await unlock.ask(world, wanted)
     if not report.request.ts:
         await say(world, asker, report)
     return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
+
+
+async def _hold(world: World, command: values.Hold, asker: Asker) -> str:
+    """A free state is taken at once; where a lock is, the gate decides about it as for an unlock."""
+    state = world.state(command.state)
+    incident = await _enter(world, command.state, asker)
+    if incident is None:
+        raise NotPermitted(NOT_HERE)
+    if command.off:
+        await holds.lift_of(world, state, user=asker.user, channel=asker.channel, click=asker.delivery)
+        return "ok"
+    span, reason = command.span or USUALLY, redact(command.reason or "")
+    holds.check_span(span)
+    holds.check_can_hold(state)
+    is_begun = await holds.is_begun(world, asker.delivery)
+    if not is_begun and not (await holds.look(world, state)).is_free:
+        unlock.check_can_swap(state)
+        return await _unlock(world, values.Unlock(command.state, reason=command.reason), asker, hold_for=span)
+    wanted = holds.HoldCommand(
+        command.state, asker.user, asker.channel, incident.id, span, reason, asker.thread,
+        click=asker.delivery, is_again=asker.is_again,
+    )  # fmt: skip
+    await holds.ask(world, wanted)
+    return "ok"
 
 
 async def _kill(world: World, command: values.KillJob, asker: Asker) -> str:
@@ -226,6 +254,7 @@ COMMANDS: Mapping[type[values.Command], OnCommand] = {
     values.Who: _who,
     values.Unlock: _unlock,
     values.KillJob: _kill,
+    values.Hold: _hold,
     values.Timeline: timeline.show,
     values.Note: record.note,
     values.Edit: timeline.edit,

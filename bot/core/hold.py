@@ -1,8 +1,8 @@
-"""A hold: a lock of tflock's own, as Terraform would write it, so that everybody's Terraform prints who holds the
+"""A hold: a lock of tflock's own, as Terraform would write it, so that everyone's Terraform prints who holds the
 state, why, until when, and where.
 
-Nobody writes a state under a hold, and no run has it. What a hold says stands in its lock alone: it can be shown
-without any record of it. Source of the form: the contract's "Holds".
+Nobody writes a state under a hold, and no run has it. What a hold says is in its lock: it can be shown without any
+record of it. Source of the form: the contract's "Holds".
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from bot.core.record.message import SlackMessage
 from bot.core.recovery.recovery import Recovery
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.hold import HoldReport
 from bot.core.reports.kill import KillReport
 from bot.core.reports.owner_message import Nudge, OwnerMessage
 from bot.core.reports.report import Checklist, Notice, Overview, StatusReport, TimelineReport
@@ -70,6 +71,7 @@ class Message:
 Report: TypeAlias = (
     UnlockReport
     | KillReport
+    | HoldReport
     | OwnerMessage
     | Nudge
     | Notice

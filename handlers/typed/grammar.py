@@ -24,6 +24,7 @@ from handlers.typed.values import (
     Export,
     FollowUps,
     Help,
+    Hold,
     KillJob,
     MarkEntry,
     Mistake,
@@ -240,6 +241,22 @@ def _read_watch(tail: Remainder) -> Command:
     return Watch(_one_name(words[:-1] if off else words, kind="the name of a state"), off=off)
 
 
+def _read_hold(tail: Remainder) -> Command:
+    before, after = tail.until_because()
+    words = [argument(word).lower() for word in before]
+    if words[1:] and words[-1] == "off" and after is None:
+        return Hold(_one_name(before[:-1], kind="the name of a state"), off=True)
+    names, length = before, None
+    if "for" in words[1:]:
+        place = words.index("for", 1)
+        said = " ".join(words[place + 1 :])
+        found = span(said)
+        if found is None:
+            raise _Wrong("it takes how long (30m, 2h) after `for`", said or "for")
+        names, length = before[:place], found.span
+    return Hold(_one_name(names, kind="the name of a state"), length, _reason(after))
+
+
 def _read_recover(tail: Remainder) -> Command:
     words = tail.words
     if len(words) == 2 and "://" in words[1]:  # noqa: PLR2004 - a state, and a run's address
@@ -266,6 +283,8 @@ FORMS = (
                 "check everything, then release the lock after you confirm", _read_unlock),
     CommandForm("kill-job", "kill-job STATE | RUN_URL | RUN_ID [because REASON]",
                 "cancel the run that holds or floods the lock, and stop what restarts it", _read_kill),
+    CommandForm("hold", "hold STATE [for 30m] [because REASON] | hold STATE off",
+                "keep everyone from applying for a while, also in place of a dead lock", _read_hold),
     CommandForm("timeline", "timeline [N]", "show the last entries of this channel's incident", _read_timeline),
     CommandForm("note", "note TEXT [at HH:MM | at yesterday HH:MM | -12m]",
                 "add a note to the timeline, at the time it happened", _read_note),

@@ -25,6 +25,11 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "RUN_URL, RUN_ID": "that very run",
         "because REASON": "why; it is recorded on the timeline",
     },
+    "hold": {
+        "for 30m": "how long: 30 minutes if not given, 24 hours at most; a click prolongs it",
+        "because REASON": "why; everyone's Terraform prints it",
+        "off": "end the hold now; someone else's of a protected state needs a second person",
+    },
     "note": {
         "at HH:MM": "when it happened, by your own clock",
         "-12m": "that long ago",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from bot.core.record.revision import Marking, Milestone
@@ -114,6 +115,16 @@ class Watch(Command):
     """With `off` someone stops waiting."""
 
     state: str
+    off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Command):
+    """`span` is None where no length was given. With `off` the hold that is there is ended."""
+
+    state: str
+    span: timedelta | None = None
+    reason: str | None = None
     off: bool = False
 
 

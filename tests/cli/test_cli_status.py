@@ -127,7 +127,7 @@ async def test_all_states_are_listed_without_a_name(around, terminal, described)
     assert "staging" in told.out
     (state,) = document.document["states"]
     assert set(document.document) == {"looked_at", "journal_away", "states"}
-    assert set(state) == {"state", "description", "protected", "locked", "lock", "unseen"}
+    assert set(state) == {"state", "description", "protected", "locked", "lock", "hold", "unseen"}
     assert state["locked"] is True
 
 

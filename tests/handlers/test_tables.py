@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.reports import report
+from bot.core.reports import hold, report
 from bot.slack import render
 from handlers.clicks import CLICKS
 from handlers.commands import COMMANDS
@@ -32,7 +32,7 @@ def test_every_row_of_the_grammar_reads_a_command_of_its_own_name(form):
 
 def test_every_button_that_is_drawn_does_something():
     drawn = re.compile(
-        r'"((?:unlock|recover|kill|owner|status|alert|step|followup|watch|timeline|home|incident)\.[a-z_]+)"'
+        r'"((?:unlock|hold|recover|kill|owner|status|alert|step|followup|watch|timeline|home|incident)\.[a-z_]+)"'
     )
-    pages = [*Path(render.__file__).parent.glob("*.py"), Path(report.__file__)]
+    pages = [*Path(render.__file__).parent.glob("*.py"), Path(report.__file__), Path(hold.__file__)]
     assert {name for page in pages for name in drawn.findall(page.read_text())} == {*CLICKS, *DIALOGS, LINK}

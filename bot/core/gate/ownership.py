@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from bot.core.gate.attribution import Attribution, Candidate
+from bot.core.hold import is_hold
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted
 from bot.core.policy import Holders, KnownPerson
@@ -76,8 +77,10 @@ def leads(lock: LockInfo, tied: Attribution | None, holders: Holders) -> tuple[L
     In order: who started the runs that may hold the lock (as the CI system says, else as the job's claim does; the
     commit's author where a program started it), the patterns on the lock's `Who`, and the user in a `Who` that is no
     CI's. A claim is a job's own word: anyone who has its token can name anyone, so it is never certain without other
-    evidence.
+    evidence. A hold has its asker, and nobody who could say that a run is dead.
     """
+    if is_hold(lock):
+        return ()
     from_ci = holders.looks_like_ci(lock.who)
     by_who = _by_who(lock, holders)
     started = _of_runs(tied, holders)

@@ -25,6 +25,7 @@ from bot.core.gate.ending import (
     unanswered,
     why_alive,
 )
+from bot.core.hold import held_by, words_of
 from bot.core.instants import shifted
 from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent
 from bot.core.people import Approval, Automatic, OwnerSays
@@ -298,6 +299,9 @@ def _seen_to_end(case: Case) -> datetime | None:
 
 def human_held(case: Case, now: datetime) -> Finding:
     rule, target = Rule.HUMAN_HELD, case.target
+    said = None if target is None else words_of(target)
+    if said is not None:  # no run has it: it ends at its time, or when someone lifts it
+        return Finding(rule, Effect.REFUSES, ("it is ", *held_by(said, now=now), ", and no run has it"))
     if target is None:
         waits = _all_pass(seen for _, seen in case.lock.unseen)
         words = ("we couldn't read the lock, so we don't know which machine took it",)

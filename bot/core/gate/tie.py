@@ -37,6 +37,7 @@ from bot.core.gate.exclusions import (
     why_not_its_machine,
     why_not_its_project,
 )
+from bot.core.hold import is_hold
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog, Work
 from bot.core.lock import LockInfo
@@ -99,6 +100,10 @@ def attribute(
     the locks are that its state was seen with before.
     """
     looks, claims = tuple(looks), tuple(claims)
+    if is_hold(lock):
+        at = taken or Taken.of(lock)
+        none: Phrase = ("it is a hold of tflock's, and no run has it",)
+        return Attribution(None, (), none, contenders=contenders(looks, at, skew), taken=at)
     question = _Question(lock, taken or Taken.of(lock), skew, holders, tuple(earlier))
     by_name = _by_seal(question, looks, claims) or _by_run_id(question, looks, tuple(named), claims)
     found = by_name or _by_evidence(question, looks, claims)

@@ -161,7 +161,10 @@ class UnlockWithdrawn(OfUnlock):
 
 @_of_kind(Kind.UNLOCK_RELEASING)
 class UnlockReleasing(OfUnlock):
+    """`hold` names the hold that the lock is swapped for, if it is."""
+
     lock: LockFacts
+    hold: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,6 +338,52 @@ class RecoveryLooked(OfLock):
     destroyed: tuple[str, ...]
     left_state: bool
     import_blocks: WholeText = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfHold(OfLock):
+    """`hold` is the hold's own name; `lock_id` what Terraform calls its lock, empty before it is there."""
+
+    hold: str
+
+
+@_of_kind(Kind.HOLD_REQUESTED)
+class HoldRequested(OfHold):
+    reason: str
+    until: datetime | None
+
+
+@_of_kind(Kind.HOLD_PLACED)
+class HoldPlaced(OfHold):
+    """`swapped` is the dead lock that the hold replaced in one write, empty where the state was free.
+
+    `request` is the unlock that this was a part of.
+    """
+
+    until: datetime | None
+    places: tuple[str, ...]
+    swapped: str = ""
+    request: str = ""
+
+
+@_of_kind(Kind.HOLD_PROLONGED)
+class HoldProlonged(OfHold):
+    until: datetime | None
+    before: datetime | None
+
+
+@_of_kind(Kind.HOLD_LIFT_REQUESTED)
+class HoldLiftRequested(OfHold): ...
+
+
+@_of_kind(Kind.HOLD_ENDED)
+class HoldEnded(OfHold):
+    """`outcome` is a word of `bot.core.reports.hold.HoldEnd`; `approver` agreed that someone else's hold is lifted."""
+
+    outcome: str
+    places: tuple[PlaceFacts, ...]
+    approver: str = ""
+    note: str = ""
 
 
 @_of_kind(Kind.EXPORT_MADE)

@@ -15,6 +15,7 @@ from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.gate.attribution import Candidate
 from bot.core.gate.ending import is_over, run_name, settled_at
 from bot.core.gate.inspection import Inspection
+from bot.core.hold import is_hold
 from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.policy import Policy, WatchRule
 from bot.core.reports.alert import AlertKind, Concern, Outcome
@@ -62,7 +63,9 @@ def concerns(evidence: SweepResult, policy: Policy, rule: WatchRule) -> dict[str
     """All that is the matter by this evidence, by id."""
     found: list[Concern] = []
     for state, seen in evidence.seen.items():
-        aged = (info for info in seen.locks if age(info, evidence.now) >= policy.lock_age_alert)
+        # a hold has an end of its own, of which its asker is notified
+        locks = (info for info in seen.locks if not is_hold(info))
+        aged = (info for info in locks if age(info, evidence.now) >= policy.lock_age_alert)
         found += (replace(_of_lock(AlertKind.AGED, state, info), key=f"{state}/{info.id}") for info in aged)
     for inspection in evidence.inspections.values():
         found += _of_run(inspection, policy, rule, evidence.now)

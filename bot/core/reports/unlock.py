@@ -12,13 +12,15 @@ from bot.core.lock import LockInfo, PlaceKind, PlaceRelease
 from bot.core.people import BOT
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy
+from bot.core.reports.hold import Hold
 
 
 @dataclass(frozen=True, slots=True)
 class UnlockRequest:
     """Someone asks to have one lock released. Ids are Slack's; `ts` is the message that shows the request.
 
-    The `user` is `BOT` where nobody asks, but the configuration does.
+    The `user` is `BOT` where nobody asks, but the configuration does. `hold_for`: the lock is to be swapped for a hold
+    of so long; None: it is to be released.
     """
 
     id: str
@@ -31,6 +33,7 @@ class UnlockRequest:
     ts: str = ""
     thread: str = ""
     incident: str = ""
+    hold_for: timedelta | None = None
 
     @property
     def is_automatic(self) -> bool:
@@ -45,7 +48,7 @@ class UnlockReport:
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
     when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
     was asked too often. `took` is from the request to the outcome. `by` armed it, empty if that is the asker.
-    `approval` says who may be the second person.
+    `approval` says who may be the second person. `hold` is what the lock was swapped for, if it was.
     """
 
     request: UnlockRequest
@@ -63,3 +66,4 @@ class UnlockReport:
     took: timedelta | None = None
     by: str = ""
     approval: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    hold: Hold | None = None

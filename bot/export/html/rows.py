@@ -31,7 +31,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
         "asked": ("Commands", ("command",)),
         "lock": ("Locks", ("lock",)),
-        "unlock": ("Unlock", ("gate", "unlock", "recovery")),
+        "unlock": ("Unlock", ("gate", "unlock", "hold", "recovery")),
         "run": ("Runs", ("kill",)),
         "owner": ("Owner", ("owner",)),
         "said": ("Notes and messages", ("note", "message")),

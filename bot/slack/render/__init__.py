@@ -15,6 +15,7 @@ from bot.core.account.edition import ExportReport
 from bot.core.recovery.recovery import Recovery
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.hold import HoldReport
 from bot.core.reports.kill import KillReport
 from bot.core.reports.owner_message import Nudge, OwnerMessage
 from bot.core.reports.report import Checklist, Notice, Overview, StatusReport, TimelineReport
@@ -26,6 +27,7 @@ from bot.ports.messenger import Message, Report
 from bot.slack.render.alert import alerts_message
 from bot.slack.render.exported import exported_message
 from bot.slack.render.followups import followups_message
+from bot.slack.render.hold import hold_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.owner import nudge_message, owner_message
 from bot.slack.render.page import notice_message
@@ -42,6 +44,7 @@ _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     Checklist: checklist_message,
     ExportReport: exported_message,
     FollowUpsReport: followups_message,
+    HoldReport: hold_message,
     KillReport: kill_message,
     Notice: notice_message,
     Nudge: nudge_message,

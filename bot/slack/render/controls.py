@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from bot.core.gate.case import Ruling
 from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage, UnlockStage
+from bot.core.hold import USUALLY
 from bot.core.lock import LockInfo
 from bot.core.people import BOT
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, duration
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.kill import KillReport, KillTarget, Stake
 from bot.core.reports.unlock import UnlockReport
@@ -19,7 +21,7 @@ from bot.slack.render.facts import runs
 from bot.slack.render.mrkdwn import flat, flat_phrase
 from bot.slack.render.waiting import CHECK, watch_button
 
-REARM = "unlock.rearm"
+REARM, HOLD = "unlock.rearm", "unlock.hold"
 RECOVER = "recover.look"
 
 
@@ -83,24 +85,38 @@ def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: C901, PLR
         return [button(_WHEN_SAFE, "unlock.when_safe", value, style="primary")]
     if report.stage is not UnlockStage.CHECKED or verdict.ruling is Ruling.REFUSE:
         return []
+    cancel = button("Cancel", "unlock.decline", value)
+    if verdict.ruling is Ruling.ALLOW and report.request.hold_for is not None:
+        return [_hold(report, value, f"Swap it for a hold of {report.request.state}", style="danger"), cancel]
     if verdict.ruling is Ruling.ALLOW:
         label = f"Unlock {report.request.state}"
         confirm = button(label, "unlock.confirm", value, style="danger", confirm=_sure(report))
-        return [confirm, button("Cancel", "unlock.decline", value)]
+        can_swap = report.inspection is not None and report.inspection.can.swap
+        return [confirm, _hold(report, value, "Unlock and hold it") if can_swap else None, cancel]
     covers = replace(value, choice="+".join(verdict.wants_approval))
-    approve = button("Approve and unlock", "unlock.approve", covers, style="danger", confirm=_sure(report))
+    label = "Approve and unlock" if report.request.hold_for is None else "Approve and hold"
+    approve = button(label, "unlock.approve", covers, style="danger", confirm=_sure(report))
     return [approve, button("Decline", "unlock.decline", value)]
 
 
 _LOOK_AGAIN = frozenset({UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED, UnlockStage.FAILED})
 
 
-def _sure(report: UnlockReport) -> Confirm:
+def _hold(report: UnlockReport, value: ButtonValue, label: str, style: str = "") -> Element | None:
+    return button(label, HOLD, value, style=style, confirm=_sure(report, hold_for=report.request.hold_for or USUALLY))
+
+
+def _sure(report: UnlockReport, *, hold_for: timedelta | None = None) -> Confirm:
+    hold_for = hold_for or report.request.hold_for
     lock = lock_of(report)
     holder = "" if lock is None else f" of {flat(lock.who, 80) or 'an unnamed holder'}"
     short = flat(report.request.lock_id, 8)
     again = "Everything is checked again first. If anything has changed, nothing is released."
-    text = f"Releases lock {short}{holder} on {flat(report.request.state, 60)}. {again}"
+    name = flat(report.request.state, 60)
+    if hold_for is not None:
+        text = f"Swaps lock {short}{holder} on {name} for a hold of {duration(hold_for)}. Nobody can apply. {again}"
+        return Confirm(f"Unlock {flat(report.request.state, 80)} and hold it?", text, "Hold it")
+    text = f"Releases lock {short}{holder} on {name}. {again}"
     return Confirm(f"Unlock {flat(report.request.state, 80)}?", text, "Unlock")
 
 

@@ -15,6 +15,7 @@ from bot.core.gate.attribution import Candidate, Tie
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
 from bot.core.gate.ending import end_words, how_it_ended, is_over, run_name, short_name, why_alive
 from bot.core.gate.inspection import Inspection, Owner
+from bot.core.hold import held_by, words_of
 from bot.core.lock import (
     OPERATIONS,
     Abilities,
@@ -28,7 +29,7 @@ from bot.core.lock import (
     operation_word,
 )
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.phrase import Command, Person, Phrase, Quoted, joined, pace, quoted
+from bot.core.phrase import Command, Linked, Person, Phrase, Quoted, joined, pace, quoted
 from bot.core.reports.concern import usual_time
 from bot.core.run import ENDED, Phase, Run
 from bot.core.who import is_ci
@@ -78,6 +79,8 @@ def command(words: str) -> Command:
 def headline(inspection: Inspection) -> Fact:
     """Whether the state is locked: the sentence that everyone reads first."""
     name, seen = inspection.state.name, inspection.seen
+    if (on_hold := hold_headline(inspection)) is not None:
+        return on_hold
     if inspection.lock is not None:
         return Fact(f"{name} is locked.", (" ", *held(inspection)), Icon.LOCKED)
     if seen.is_free:
@@ -89,6 +92,27 @@ def headline(inspection: Inspection) -> Fact:
         words = " We can't tell whether the state is locked. The lock itself is not the problem."
         return Fact(f"DynamoDB is throttling the lock table of {name}.", (words,), Icon.WARNING)
     return Fact(f"We can't tell whether {name} is locked.", (" The lock could not be read.",), Icon.UNKNOWN)
+
+
+def hold_headline(inspection: Inspection) -> Fact | None:
+    """That the lock is a hold: by whom and until when; None for a lock that is none."""
+    said = None if inspection.lock is None else words_of(inspection.lock)
+    if said is None:
+        return None
+    return Fact((f"{inspection.state.name} is ", *held_by(said, now=inspection.at), "."), (), Icon.LOCKED)
+
+
+def hold(inspection: Inspection) -> Iterable[Fact]:
+    """What there is to say of a hold: who, until when, why, and how it ends. Nothing for any other lock."""
+    said, head = None if inspection.lock is None else words_of(inspection.lock), hold_headline(inspection)
+    if said is None or head is None:
+        return
+    yield head
+    why: Phrase = (Quoted(said.reason), ". ") if said.reason else ("No reason was given. ",)
+    there: Phrase = (Linked("Its message", said.link), ".") if said.link else ()
+    yield Fact("Why:", (*why, *there))
+    off = command(f"hold {inspection.state.name} off")
+    yield Fact("", ("No run has it, and nobody can apply. It ends at its time; to end it now: ", off, "."))
 
 
 def held(inspection: Inspection) -> Phrase:

@@ -15,6 +15,7 @@ from bot.core.gate.case import Verdict
 from bot.core.gate.contention import Loop, source_of
 from bot.core.gate.ending import is_over
 from bot.core.gate.inspection import Crowd, Inspection, Owner, StateName
+from bot.core.hold import words_of
 from bot.core.hours import USUAL
 from bot.core.instants import stamp
 from bot.core.lock import Billing, LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
@@ -163,7 +164,13 @@ def _rest(found: StandIns | None) -> Json | None:
 
 def _overview(overview: Overview) -> Json:
     states = [
-        {**_state(name), "locked": _locked(seen), "lock": _lock(seen.lock), "unseen": _unseen_places(seen)}
+        {
+            **_state(name),
+            "locked": _locked(seen),
+            "lock": _lock(seen.lock),
+            "hold": _hold(seen.lock),
+            "unseen": _unseen_places(seen),
+        }
         for name, seen in overview.states
     ]
     return {"looked_at": stamp(overview.at), "states": states, "journal_away": overview.journal_away}
@@ -176,6 +183,7 @@ def _inspected(inspection: Inspection) -> Json:
         "looked_at": stamp(inspection.at),
         "locked": _locked(seen),
         "lock": _lock(inspection.lock),
+        "hold": _hold(inspection.lock),
         "halves": [
             {"kind": str(place.kind), "place": place.where, "lock": _lock(place.info), "garbage": place.garbage}
             for place in seen.held
@@ -195,6 +203,20 @@ def _state(name: StateName) -> Json:
 def _locked(seen: LockSeen) -> bool | None:
     """None: not known."""
     return True if seen.held else False if seen.is_free else None
+
+
+def _hold(info: LockInfo | None) -> Json | None:
+    said = None if info is None else words_of(info)
+    if said is None:
+        return None
+    return {
+        "id": said.ref or None,
+        "by": said.user or None,
+        "channel": said.channel or None,
+        "reason": said.reason or None,
+        "until": said.until and stamp(said.until),
+        "link": said.link or None,
+    }
 
 
 def _lock(info: LockInfo | None) -> Json | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from bot.core.gate.attribution import Tie
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.inspection import Inspection, StateName
+from bot.core.hold import held_by, words_of
 from bot.core.lock import LockSeen, age, operation_word
 from bot.core.phrase import Person, Phrase, Quoted, duration
 from bot.core.reports.button import ButtonValue
@@ -74,6 +75,9 @@ def answer(report: StatusReport) -> Iterable[Fact]:
     if verdict is None:
         yield facts.headline(inspection)
         yield from _unlocked_or_unread(report)
+        return
+    if told := list(facts.hold(inspection)):
+        yield from told
         return
     if report.journal_away:
         yield Fact((f"{name} is locked, and nothing can be unlocked now: the timeline (Redis) is away.",), (), Icon.BAD)
@@ -148,8 +152,10 @@ def details(report: StatusReport) -> Iterable[Fact]:
 def _buttons(report: StatusReport) -> list[Element | None]:
     """The next step first."""
     inspection, name = report.inspection, report.inspection.state.name
-    if inspection.seen.is_free:
-        return []
+    is_on_hold = facts.hold_headline(inspection) is not None
+    if inspection.seen.is_free or is_on_hold:
+        on_hold = [_first(watch_button(name)), button("Share", SHARE, ButtonValue(name, "", ""))]
+        return on_hold if is_on_hold else []
     value = ButtonValue(name, inspection.lock.id if inspection.lock is not None else "", "")
     notify, share = watch_button(name), button("Share", SHARE, value)
     kill = _kill(report, value)
@@ -184,7 +190,7 @@ def _has_owner(inspection: Inspection) -> bool:
 
 
 def _folded(report: StatusReport) -> Newer | list[Block]:
-    if report.verdict is None:
+    if report.verdict is None or facts.hold_headline(report.inspection) is not None:
         return []
     inspection = report.inspection
     value = ButtonValue(inspection.state.name, inspection.lock.id if inspection.lock is not None else "", "")
@@ -267,6 +273,8 @@ def _rows(overview: Overview, offered: int) -> Newer | list[Block]:
 
 def _cells(name: StateName, seen: LockSeen, overview: Overview) -> list[Cell]:
     lock = seen.lock
+    if lock is not None and (said := words_of(lock)) is not None:
+        return [name.name, "held", duration(age(lock, overview.at)), said.user]
     if lock is not None:
         by = lock.who if lock.who.strip("@ ") else ""
         return [name.name, f"locked{_for(lock.operation)}", duration(age(lock, overview.at)), by]
@@ -320,6 +328,8 @@ def _rank(seen: LockSeen) -> int:
 
 def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
     lock = seen.lock
+    if lock is not None and (said := words_of(lock)) is not None:
+        return Fact(name.name, (" ", *held_by(said, now=overview.at)), Icon.LOCKED)
     if lock is not None:
         since = duration(age(lock, overview.at))
         words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))

@@ -42,6 +42,7 @@ _SIGNS = {
     "alert": Icon.ALERT,
     "watch": Icon.WATCH,
     "recovery": Icon.WATCH,
+    "hold": Icon.LOCKED,
     "export": Icon.EXPORT,
     "followup": Icon.FOLLOWUP,
 }

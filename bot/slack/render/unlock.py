@@ -17,6 +17,7 @@ from bot.core.people import BOT
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.policy import Approvers
 from bot.core.reports.button import ButtonValue
+from bot.core.reports.hold import Hold
 from bot.core.reports.unlock import UnlockReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
@@ -174,6 +175,9 @@ def _refusal(report: UnlockReport, before: str) -> _Facts:
     verdict, name, inspection = report.verdict, report.request.state, report.inspection
     if verdict is None:
         return
+    if inspection is not None and (told := list(facts.hold(inspection))):
+        yield from told
+        return
     said = refusal(name, verdict, inspection)
     yield Fact((before, *said.label), said.phrase, said.icon)
     if inspection is not None and inspection.lock is not None:
@@ -247,7 +251,8 @@ def _missing(report: UnlockReport) -> _Facts:
 
 
 def _releasing(report: UnlockReport) -> _Facts:
-    yield Fact((f"Unlocking {report.request.state} …",), (), Icon.WAIT)
+    doing = "Swapping the lock of {} for a hold …" if report.request.hold_for else "Unlocking {} …"
+    yield Fact((doing.format(report.request.state),), (), Icon.WAIT)
     yield from _steps(report)
     if report.tries:
         until: Phrase = ("; tflock tries until ", report.until) if report.until else ()
@@ -260,6 +265,9 @@ def _releasing(report: UnlockReport) -> _Facts:
 
 def _released(report: UnlockReport) -> _Facts:
     name, lock = report.request.state, lock_of(report)
+    if report.hold is not None:
+        yield from _swapped(report, report.hold)
+        return
     seen = report.inspection.seen.locks if report.inspection is not None else ()
     other = next((info for info in seen if info.id != report.request.lock_id), None)  # the other place had this one
     if other is None:
@@ -272,6 +280,15 @@ def _released(report: UnlockReport) -> _Facts:
     yield from _note(report)
     if report.inspection is not None and report.inspection.check.digest.match is DigestMatch.DIFFERS:
         yield Fact("Digest:", (*facts.digest_advice(report.inspection.check), "."), Icon.WARNING)
+
+
+def _swapped(report: UnlockReport, hold: Hold) -> _Facts:
+    """The dead lock is gone, and nobody could take it in between."""
+    held: Phrase = (Person(hold.user, ""), " holds it until ", hold.until, ".")
+    yield Fact((f"The dead lock of {hold.state} is gone, and ", *held), (), Icon.LOCKED)
+    yield Fact("", ("The lock was swapped in one write: nobody could apply in between.",))
+    yield Fact("Next:", ("See what the dead run left, then end the hold: ", command(f"hold {hold.state} off"), "."))
+    yield from _note(report)
 
 
 def _other_lock(report: UnlockReport, other: LockInfo) -> _Facts:

@@ -25,6 +25,7 @@ from bot.core.gate.attribution import (
 from bot.core.gate.contention import contention
 from bot.core.gate.inspection import Crowd, Inspection
 from bot.core.gate.tie import attribute
+from bot.core.hold import is_hold
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
 from bot.core.lock import LockInfo, LockSeen, age
@@ -77,7 +78,7 @@ async def _inspected(
         _listings(world, state.pipelines, since),
     )
     lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
-    taken = None if lock is None else Taken.of(lock, seen.stored_at(lock.id))
+    taken = None if lock is None or is_hold(lock) else Taken.of(lock, seen.stored_at(lock.id))
     if taken is not None and taken.first < since + world.policy.clock_skew:
         listings = await _listings(world, state.pipelines, shifted(taken.first, -2 * world.policy.clock_skew))
 

@@ -68,6 +68,7 @@ async def _approved(world: World, record: UnlockRecord, user: str, covers: str, 
     return await move(
         world, request.id, Step.CONFIRM,
         approver=user, approved_at=now, confirmed_at=now, covers=tuple(shown), click=click,
+        hold=world.new_id() if request.hold_for else "",
     )  # fmt: skip
 
 

@@ -67,7 +67,8 @@ class UnlockRecord:
     An automatic one is armed by the bot and carried out `not_before` people had time to stop it.
     `click` is the delivery that brought it to its phase, empty where none did. An armed one was checked `ticks` times.
     `wanted` are the findings that a second person was asked to approve, `covers` those that were approved. `sent` is
-    set if a delete may have reached the store, `intended` are the places that held it before the first was sent.
+    set if a delete may have reached the store, `intended` are the places that held it before the first was sent. `hold`
+    names the hold that this confirmation swaps the lock for.
     """
 
     request: Annotated[UnlockRequest, Inline()]
@@ -101,6 +102,7 @@ class UnlockRecord:
     tries: int | None = None
     throttled: int | None = None
     took: timedelta | None = None
+    hold: str = ""
 
     @property
     def asker(self) -> str:

@@ -27,6 +27,7 @@ from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.weigh import Decision, record_decision
+from bot.usecases.hold.swap import begin, swap
 from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.shelf import secure_entry
@@ -149,8 +150,15 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
         if changed:
             places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))
         else:
-            places.append(await task.state.backend.release(place, before=before))
+            places.append(await _released(world, task, place, before))
     return await _concluded(world, task, replace(report, places=tuple(places)))
+
+
+async def _released(world: World, task: Task, place: LockPlace, before: float) -> PlaceRelease:
+    """The lock is deleted, or swapped for the hold that this confirmation asked for."""
+    if task.record.hold:
+        return await swap(world, task.state, task.record.hold, place, before=before)
+    return await task.state.backend.release(place, before=before)
 
 
 def _once(task: Task, decision: Decision) -> str:
@@ -210,9 +218,12 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     if not request.incident:
         raise JournalAway("there is no timeline to write this release to")
     lock = next(info for info in inspection.seen.locks if info.id == request.lock_id)
-    seen = LockFacts.of(lock)
-    facts = UnlockReleasing(request=request.id, state=request.state, lock_id=request.lock_id, lock=seen)
-    text, once = f"began to release the lock of {request.state}", f"releasing/{request.id}/{task.round}"
+    seen, hold = LockFacts.of(lock), task.record.hold
+    facts = UnlockReleasing(request=request.id, state=request.state, lock_id=request.lock_id, lock=seen, hold=hold)
+    begun = "began to swap the lock of {} for a hold" if hold else "began to release the lock of {}"
+    text, once = begun.format(request.state), f"releasing/{request.id}/{task.round}"
+    if hold:
+        await begin(world, hold, request, task.by)
     draft = draft_of(facts, world.clock.now(), task.by, text, once=once)
     entry = (await world.journal.append(request.incident, draft)).entry
 

@@ -15,10 +15,13 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import Person, Phrase, Quoted, plain
 from bot.core.record.evidence import PlaceFacts
 from bot.core.record.facts import UnlockFailed, UnlockReleased, draft_of
+from bot.core.reports.hold import Hold
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
 from bot.usecases.decide.automatic import has_ended
+from bot.usecases.hold.keep import settle_swap
+from bot.usecases.hold.record import HoldPhase
 from bot.usecases.owner.tell import OwnedLock, write_about
 from bot.usecases.request.announce import announce
 from bot.usecases.request.approval import start_waiting
@@ -93,6 +96,8 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
         world.meter.unlock(task.request.state, str(report.stage))
         if report.stage is UnlockStage.RELEASED:
             world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
+    if record.hold:
+        report = replace(report, hold=await _held(world, record))
     await show(world.messenger, report)
     await _announce(world, task, report)
     lock = _lock_in(record)
@@ -106,6 +111,12 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
     # last: until here a worker that takes the request up after a crash tells the rest of it
     await advance(world, task.request.id, Step.OFFER_AGAIN if may_ask_again else Step.CLOSE, by="", approver="")
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
+
+
+async def _held(world: World, record: UnlockRecord) -> Hold | None:
+    """The hold that the lock was swapped for, if it is there. Raises JournalAway, UpstreamError."""
+    hold = await settle_swap(world, record.hold)
+    return hold.hold if hold is not None and hold.phase is HoldPhase.HELD else None
 
 
 async def _announce(world: World, task: Task, report: UnlockReport) -> None:

@@ -10,6 +10,7 @@ import structlog
 from bot.core.gate.case import Ruling
 from bot.core.gate.eligibility import lacks_standing
 from bot.core.gate.stages import UnlockStage
+from bot.core.hold import USUALLY
 from bot.core.people import BOT, Standing
 from bot.core.phrase import Person, Phrase
 from bot.core.record.facts import UnlockFailed, UnlockRequested
@@ -35,7 +36,7 @@ from bot.usecases.request.record import (
 )
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.stop import stop
-from bot.usecases.world import World
+from bot.usecases.world import State, World
 
 log = structlog.get_logger()
 
@@ -51,7 +52,8 @@ LOOK_AGAIN = timedelta(seconds=4)
 class UnlockCommand:
     """What someone asked for with `/tflock unlock`. With `only` set, no other lock than that is armed.
 
-    `click` names the delivery that it came with; `is_again`: a process that ended may have begun with it.
+    `click` names the delivery that it came with; `is_again`: a process that ended may have begun with it. `hold_for`:
+    the lock is to be swapped for a hold.
     """
 
     state: str
@@ -65,6 +67,16 @@ class UnlockCommand:
     only: str = ""
     click: str = ""
     is_again: bool = False
+    hold_for: timedelta | None = None
+
+
+def check_can_swap(state: State) -> None:
+    """Raises NotPermitted where a lock cannot be replaced in one write."""
+    if state.holds is None or not state.backend.can.swap:
+        raise NotPermitted(
+            f"The {state.backend_system} can't swap a lock for a hold: unlocked first and held then, {state.name.name} "
+            "is free for a moment. Nothing was changed."
+        )
 
 
 async def ask(world: World, command: UnlockCommand) -> UnlockReport:
@@ -165,18 +177,26 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
     await world.jobs.start("recheck", request.id, str(tick), key=f"recheck:{request.id}:{tick}", at=at)
 
 
-async def confirm(world: World, request_id: str, *, lock_id: str, user: str, click: str = "") -> None:
+async def confirm(
+    world: World, request_id: str, *, lock_id: str, user: str, click: str = "", hold: bool = False
+) -> None:
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway.
 
-    `click` names it: made again, after its process ended, it does the rest.
+    With `hold` the lock is swapped for a hold of theirs: by the same worker, through the same gate. `click` names it:
+    made again, after its process ended, it does the rest.
     """
     record = await live(world, request_id, lock_id, click=click)
     if not is_own(record, click):
+        if hold:
+            check_can_swap(world.state(record.request.state))
         await permit(world, user, record.request.channel)
         now = world.clock.now()
-        record = await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=now, click=click)
+        wanted = {"hold_for": record.request.hold_for or USUALLY, "hold": world.new_id()}
+        wish = wanted if hold else {"hold_for": None, "hold": ""}
+        record = await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=now, click=click, **wish)
     if record.phase is RequestPhase.CONFIRMED:
-        await _requested(world, record, record.confirmed_at, f"confirmed the unlock of {record.request.state}")
+        what = "that the lock of {} is swapped for a hold" if record.hold else "the unlock of {}"
+        await _requested(world, record, record.confirmed_at, f"confirmed {what.format(record.request.state)}")
         await start_release(world, request_id)
 
 
@@ -196,6 +216,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
         record = await move(
             world, request_id, Step.ARM,
             by=user, armed_at=now, until=now + ARMED_FOR, countdown="", hush_until=None, ticks=0, click=click,
+            hold=world.new_id() if record.request.hold_for else "",
         )  # fmt: skip
     request, until, armed_at = record.request, record.until, record.armed_at
     report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
@@ -260,6 +281,7 @@ def _request(world: World, command: UnlockCommand, decision: Decision) -> Unlock
         reason=command.reason,
         thread=command.thread,
         incident=command.incident,
+        hold_for=command.hold_for,
     )
 
 

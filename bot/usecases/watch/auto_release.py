@@ -16,6 +16,7 @@ import structlog
 
 from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
+from bot.core.hold import is_hold
 from bot.core.instants import stamp
 from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.people import BOT
@@ -149,7 +150,7 @@ async def _due(
     now, found = world.clock.now(), list[tuple[datetime, State, LockInfo]]()
     for name, held in seen.items():
         state, lock = world.states[name], held.lock
-        if state.auto_release is None or lock is None or age(lock, now) < world.watch.every:
+        if state.auto_release is None or lock is None or age(lock, now) < world.watch.every or is_hold(lock):
             continue
         if world.alerts_channel is None and name not in incidents:
             continue

@@ -16,6 +16,7 @@ import structlog
 
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.inspection import Inspection
+from bot.core.hold import is_hold
 from bot.core.lock import LockSeen, age
 from bot.core.people import BOT
 from bot.core.record.incident import Incident
@@ -25,6 +26,7 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.errors import ChainBroken
 from bot.usecases.decide.inspect import all_locks, inspect
 from bot.usecases.decide.sightings import remember_all
+from bot.usecases.hold.keep import end_overdue
 from bot.usecases.lease import lease
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import states_seen
@@ -89,6 +91,7 @@ async def sweep(world: World) -> None:
         await remember_all(world, seen)
         incidents = await dealt_with(world)
         await _note_changes(world, incidents, seen)
+        await end_overdue(world, seen, incidents)
         await states_seen(world, seen)
 
         book = await alerts.load(world)
@@ -200,7 +203,7 @@ def _worth_a_look(world: World, seen: Mapping[str, LockSeen], book: Book, now: d
 
     A lock that was taken since the last sweep is left alone: most are gone before the next one.
     """
-    held = [(name, found.lock) for name, found in seen.items() if found.lock is not None]
+    held = [(name, found.lock) for name, found in seen.items() if found.lock is not None and not is_hold(found.lock)]
     old = [(name, lock) for name, lock in held if age(lock, now) >= world.watch.every]
     subjects = {f"{name}/{lock.id}": name for name, lock in sorted(old, key=lambda pair: pair[1].created)}
     for concern in book.concerns.values():
