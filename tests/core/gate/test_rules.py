@@ -909,3 +909,55 @@ def test_evidence_from_before_the_lock_says_nothing_of_its_holder(make, says):
 
     assert (effect, until, waits) == (REFUSES, created, True)
     assert words == "the lock was taken at 2026-11-21 11:54:05 UTC, after some of the evidence: check again"
+
+
+@pytest.mark.parametrize(
+    ("kind", "trouble", "words"),
+    [
+        (PlaceKind.ITEM, Trouble.THROTTLED, "the lock table is throttled, so the lock can't be read: "),
+        (PlaceKind.ITEM, Trouble.TIMED_OUT, f"the {PlaceKind.ITEM} could not be read: "),
+        (PlaceKind.ITEM, None, f"the {PlaceKind.ITEM} could not be read: "),
+        (PlaceKind.FILE, Trouble.THROTTLED, f"the {PlaceKind.FILE} could not be read: "),
+    ],
+)
+def test_only_a_table_is_called_throttled_and_only_if_it_said_so(make, says, kind, trouble, words):
+    seen = make.not_found() if trouble is None else make.unseen(trouble=trouble)
+    effect, said, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(unseen=((kind, seen),))))
+
+    assert effect is REFUSES
+    assert said.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("who", "owner", "tied", "dead"),
+    [
+        (LAPTOP, OwnerSays.DEAD, HOLDS, HOLDS),
+        (LAPTOP, None, REFUSES, REFUSES),
+        (LAPTOP, OwnerSays.LATER, REFUSES, REFUSES),
+        ("runner@fv-az881-525", OwnerSays.DEAD, REFUSES, REFUSES),  # of CI's lock, no person can know that
+    ],
+)
+def test_only_a_persons_own_lock_is_dead_by_its_owners_word(make, says, who, owner, tied, dead):
+    case = make.case(who=who, looks=(make.look(),), owner=owner and make.answer(owner), owner_id="U0ELLIOTT")
+
+    assert (says(Rule.TIED, case)[0], says(Rule.DEAD, case)[0]) == (tied, dead)
+    assert (decide(case, make.now).ruling is Ruling.REFUSE) is (dead is REFUSES)
+
+
+def test_nothing_is_said_of_clocks_where_it_is_not_known_when_the_lock_was_taken(make, says):
+    case = make.case()
+
+    unknown = replace(case, attribution=replace(case.attribution, taken=None))
+
+    assert says(Rule.TIED, unknown) == says(Rule.TIED, case)
+
+
+@pytest.mark.parametrize(("tie", "is_said"), [(Tie.BY_TIME, True), (Tie.SEALED, False)])
+def test_of_a_run_that_is_proven_it_is_not_said_that_it_had_ended_before(make, says, tie, is_said):
+    taken = Taken(make.created, make.at("09:30"), is_stored=True)
+    case = make.case()
+
+    told = says(Rule.TIED, replace(case, attribution=replace(case.attribution, tie=tie, taken=taken)))[1]
+
+    assert "differ by 25 min" in told
+    assert ("that had ended before the lock was taken" in told) is is_said
