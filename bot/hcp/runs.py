@@ -7,7 +7,7 @@ go-tfe. A word that is not in these tables never means "ended".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +59,9 @@ ENDS: Mapping[str, Conclusion] = {
 _ID = re.compile(r"run-[A-Za-z0-9]{4,32}")
 _BEFORE = frozenset({"plan-queueable-at", "queuable-at"})
 """Of `status-timestamps`: when the run was made, and waited for the workspace."""
+
+
+_FORCED = "force-canceled-at"
 
 
 class End(StrEnum):
@@ -118,10 +121,22 @@ def begun_at(run: Resource) -> datetime | None:
 
 
 def ended_at(run: Resource) -> datetime | None:
-    """The last time that the API names of a run that is over."""
+    """When it came to its end; None where the API does not name the time of that very end, but only earlier ones.
+
+    The attribute `canceled-at` is when the end was asked for.
+    """
     times = inner(run.attributes, "status-timestamps")
-    known = (instant(value) for value in (*times.values(), run.attributes.get("canceled-at")))
+    own = {f"{status_of(run).replace('_', '-')}-at", _FORCED if status_of(run) == "canceled" else ""}
+    return latest(times.get(key) for key in own) and latest(times.values())
+
+
+def latest(values: Iterable[object]) -> datetime | None:
+    known = (instant(value) for value in values)
     return max((at for at in known if at is not None), default=None)
+
+
+def was_forced(run: Resource) -> bool:
+    return status_of(run) == "force_canceled" or _FORCED in inner(run.attributes, "status-timestamps")
 
 
 def author_of(run: Resource) -> str:

@@ -15,7 +15,18 @@ from bot.ci.ends import NOT_KNOWN, dated, with_jobs
 from bot.core.joblog.lines import LONGEST_LINE
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.hcp.api import SYSTEM, Resource
-from bot.hcp.runs import ENDS, GOING_ON, author_of, begun_at, created_at, ended_at, status_of, was_cancelled
+from bot.hcp.runs import (
+    ENDS,
+    GOING_ON,
+    author_of,
+    begun_at,
+    created_at,
+    ended_at,
+    latest,
+    status_of,
+    was_cancelled,
+    was_forced,
+)
 from bot.http.client import Sink, garbled
 from bot.http.values import inner, instant, text, words
 
@@ -34,6 +45,7 @@ _OVER: Mapping[str, Conclusion] = {
     "canceled": Conclusion.CANCELLED,
     "unreachable": Conclusion.SKIPPED,
 }
+_END_TIMES = ("finished-at", "errored-at", "canceled-at", "force-canceled-at")
 _PROGRAMS = ("tfe-configuration-version", "tfe-run-trigger", "tfe-infrastructure-lifecycle", "assessment")
 """Sources that no person started. https://developer.hashicorp.com/terraform/cloud-docs/api-docs/run#run-sources"""
 
@@ -83,10 +95,8 @@ class Plain:
     def __init__(self, into: Sink) -> None:
         self._into = into
         self._rest = b""
-        self.is_complete = False
 
     def feed(self, chunk: bytes) -> None:
-        self.is_complete |= b"\x03" in chunk
         *lines, self._rest = (self._rest + chunk.translate(None, b"\x02\x03")).split(b"\n")
         if len(self._rest) > LONGEST_LINE:  # no line of Terraform's is that long
             lines, self._rest = [*lines, self._rest], b""
@@ -126,8 +136,7 @@ def _phase(entry: Resource) -> tuple[Phase, Conclusion | None]:
 
 def _forced(run: Run, entry: Resource) -> Run:
     """A forced end is the server's: it unlocks the workspace at once, whatever an agent still does."""
-    is_forced = run.reported == "force_canceled" or "force-canceled-at" in inner(entry.attributes, "status-timestamps")
-    if run.phase is not Phase.ENDED or not is_forced:
+    if run.phase is not Phase.ENDED or not was_forced(entry):
         return run
     jobs = tuple(
         replace(job, conclusion=Conclusion.LOST) if job.conclusion is Conclusion.CANCELLED else job
@@ -144,10 +153,9 @@ def _counts(job: Job, name: str) -> bool:
 def _job(name: str, part: Resource, run: Run) -> Job | None:
     status, times = text(part.attributes.get("status")), inner(part.attributes, "status-timestamps")
     phase, conclusion = (Phase.ENDED, _OVER[status]) if status in _OVER else (_AT_WORK.get(status, Phase.UNKNOWN), None)
-    started, ended = _started(name, times, run, phase), instant(times.get("finished-at"))
+    started, ended = _started(name, times, run, phase), latest(times.get(key) for key in _END_TIMES)
     if phase is Phase.ENDED and conclusion is not Conclusion.SKIPPED and ended is None:
-        ended = _last(times) if run.phase is Phase.ENDED else None
-        phase, conclusion = (phase, conclusion) if ended is not None else NOT_KNOWN
+        phase, conclusion = NOT_KNOWN
     if phase is Phase.RUNNING and run.phase is Phase.ENDING:
         phase = Phase.ENDING
     details = inner(part.attributes, "execution-details")
@@ -171,8 +179,3 @@ def _started(name: str, times: Mapping[str, object], run: Run, phase: Phase) -> 
     if name != "plan" or run.started_at is None or phase is Phase.WAITING:
         return own
     return run.started_at if own is None else min(own, run.started_at)
-
-
-def _last(times: Mapping[str, object]) -> datetime | None:
-    known = (instant(value) for value in times.values())
-    return max((at for at in known if at is not None), default=None)

@@ -64,9 +64,30 @@ def test_a_word_that_is_not_known_to_be_an_end_is_none(status):
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_an_end_without_any_time_is_not_known_to_be_one(status):
-    assert run_from(document(status=status, **{"status-timestamps": {}}), NETWORK, "").phase is Phase.UNKNOWN
-    assert run_from(document(status=status), NETWORK, "").phase is Phase.ENDED
+def test_an_end_whose_own_time_is_not_named_is_not_known_to_be_one(status):
+    began, key = {"planning-at": "2026-11-21T09:06:00Z"}, f"{status.replace('_', '-')}-at"
+    asked = {"canceled-at": "2026-11-21T09:10:00Z"}
+
+    bare = run_from(document(status=status, **{"status-timestamps": began}, **asked), NETWORK, "")
+    whole = run_from(
+        document(status=status, **{"status-timestamps": {**began, key: "2026-11-21T09:20:00Z"}}), NETWORK, ""
+    )
+
+    assert (bare.phase, bare.ended_at) == (Phase.UNKNOWN, None)
+    assert (whole.phase, whole.ended_at) == (Phase.ENDED, THEN + timedelta(minutes=15))
+
+
+@pytest.mark.parametrize("status", ["finished", "errored", "canceled"])
+async def test_a_part_whose_end_has_no_time_has_not_ended(hcp, source, workspace, status):
+    run = hcp.runs.start_run(workspace, at=THEN)
+    hcp.runs.finish(run, "errored", at=THEN + timedelta(minutes=5))
+    run.plan.status = status
+    assert (await read(source, run)).phase is Phase.ENDED
+    run.plan.times = {"started-at": THEN}
+
+    seen = await read(source, run)
+
+    assert (seen.phase, seen.jobs[0].phase) == (Phase.UNKNOWN, Phase.UNKNOWN)
 
 
 def test_every_word_has_the_meaning_that_the_page_says():

@@ -166,6 +166,8 @@ class HcpRuns:
         for step in (run.plan, run.apply):
             if step.status == "running":
                 self._close(step, ends.get(status, "finished"), at)
+                if status == "force_canceled":
+                    step.times["force-canceled-at"] = step.times.pop("canceled-at")
         if run.plan.status == "pending":
             run.plan.status = "unreachable"
         if run.apply.status == "pending":
@@ -222,4 +224,4 @@ class HcpRuns:
 
     def _close(self, step: Step, status: str, at: datetime) -> None:
         step.status = status
-        step.times["finished-at"] = at
+        step.times[f"{status}-at"] = at
