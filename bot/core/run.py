@@ -185,10 +185,13 @@ class Run:
 
 
 class CancelResult(StrEnum):
-    """What a system answered to a request to end a run. `ACCEPTED` is intent, never death."""
+    """What a system answered to a request to end a run. `ACCEPTED` is intent, never death. `NOT_YET` is worth asking
+    again.
+    """
 
     ACCEPTED = "accepted"
     NOT_POSSIBLE = "not possible now"
+    NOT_YET = "not possible yet"
     ALREADY_ENDED = "already ended"
     DENIED = "denied"
     NOT_FOUND = "not found"

@@ -117,11 +117,13 @@ class HcpTerraform:
         if is_over(entry):
             return already_ended(run)
         match next_end(entry, force=force):
-            case End() as end if await ask_end(self.client, entry.id, end):
+            case End.CANCEL if force and await ask_end(self.client, entry.id, End.CANCEL):
+                return Cancelled(CancelResult.NOT_YET, "it was cancelled only now, and may be ended by force later")
+            case End() as end if not (force and end is End.CANCEL) and await ask_end(self.client, entry.id, end):
                 return Cancelled(CancelResult.ACCEPTED, _TAKEN[end])
             case CoolOff(until=until):
                 when = "later" if until is None else f"from {until:%H:%M:%S} UTC on"
-                return Cancelled(CancelResult.NOT_POSSIBLE, f"it was cancelled, and may be ended by force {when}")
+                return Cancelled(CancelResult.NOT_YET, f"it was cancelled, and may be ended by force {when}")
             case None if not force and run.phase is Phase.ENDING:
                 return Cancelled(CancelResult.ACCEPTED, "it was cancelled before; the run ends when its Terraform does")
         again, fresh = await self._read(ref)

@@ -210,7 +210,8 @@ def _by_run_id(
     run_id = question.holders.run_id_in(question.lock.who)
     if run_id is None:
         return None
-    said: Phrase = ("the host name says run ", Quoted(run_id[0]))
+    is_stores_word = run_named_in(question.lock.who) is not None
+    said: Phrase = ("the lock's store names " if is_stores_word else "the host name says run ", Quoted(run_id[0]))
     unseen: tuple[NotFound | Unseen, ...] = tuple(seen for seen in named if isinstance(seen, Unseen))
     if any(isinstance(seen, NotFound) for seen in named):
         unseen += unlisted(looks)  # "no such run" of a pipeline that lists none either may be a right that is missing
@@ -221,7 +222,6 @@ def _by_run_id(
     found = tuple(
         ({candidate.listed.ref: candidate for candidate in _looked_up(question, looks, read)} | mine).values()
     )
-    is_stores_word = run_named_in(question.lock.who) is not None
     if is_stores_word:  # then all of the run holds the lock, and not only what ran when it was taken
         found = tuple(replace(candidate, jobs=candidate.run.jobs or ()) for candidate in found)
     if found and (is_stores_word or any(_was_there(candidate, question.taken) for candidate in found)):

@@ -139,8 +139,7 @@ async def _push(world: World, record: KillRecord, going: list[str]) -> tuple[Can
     due = [RunRef(record.pipeline, ref_id) for ref_id in _due(world, record, going)]
     source = world.sources[record.ci]
     answers = tuple(await asyncio.gather(*(source.cancel(ref, force=force) for ref in due)))
-    # what may not be forced yet may be in the next round: HCP Terraform keeps force back for a while after a cancel
-    open_ = {CancelResult.NOT_KNOWN, CancelResult.NOT_POSSIBLE} if force else {CancelResult.NOT_KNOWN}
+    open_ = {CancelResult.NOT_KNOWN, CancelResult.NOT_YET}  # these are asked again in the next round
     known = [ref.id for ref, said in zip(due, answers, strict=True) if said.result not in open_]
     if known:
         await KILLS.update(world, record.request.id, {"forced" if force else "cancelled": (*asked, *known)})

@@ -127,7 +127,7 @@ async def test_the_lock_of_a_run_that_is_over_and_settled_is_allowed_by_its_seal
     decision = await decided(gate)
 
     assert decision.verdict.ruling is Ruling.ALLOW
-    assert plain(decision.verdict[Rule.TIED].reason).endswith(f"the host name says run {run.id}")
+    assert plain(decision.verdict[Rule.TIED].reason).endswith(f"the lock's store names {run.id}")
     assert decision.inspection.can.fence is Fence.ENFORCED
     assert [owner.name for owner in decision.inspection.owners or (decision.inspection.owner,)] == ["elliott"]
 

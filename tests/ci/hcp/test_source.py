@@ -190,8 +190,8 @@ async def test_what_waits_is_discarded_what_runs_is_cancelled_and_force_waits_fo
     results = [one.result for one in (discarded, cancelled, early, forced)]
     assert results == [
         CancelResult.ACCEPTED,
-        CancelResult.ACCEPTED,
-        CancelResult.NOT_POSSIBLE,
+        CancelResult.NOT_YET,
+        CancelResult.NOT_YET,
         CancelResult.ACCEPTED,
     ]
     assert "by force from" in early.detail

@@ -32,13 +32,14 @@ OTHER = Pipeline("github", (("repo", "acme/infra"), ("workflow", "other.yml")))
 
 
 class StubbornCI(MemoryCI):
-    """Takes a cancellation and goes on; `asked` says by which means."""
+    """Takes a cancellation and goes on; `asked` says by which means, `answers` what it says before it accepts."""
 
     asked: list[str]
+    answers: list[CancelResult]
 
     async def cancel(self, ref, *, force):  # noqa: ARG002 - the port's signature
         self.asked.append("force" if force else "cancel")
-        return Cancelled(CancelResult.ACCEPTED)
+        return Cancelled(self.answers.pop(0) if force and self.answers else CancelResult.ACCEPTED)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def city(make_paper):
         name = StateName("production", "", protected)
         state = State(name, backend, "memory", (mapped,), approvers=approvers)
         paper.ci = StubbornCI(paper.clock, (DEPLOY,), switchboard=paper.switchboard)
-        paper.ci.asked = []
+        paper.ci.asked, paper.ci.answers = [], []
         paper.ports.sources["github"] = paper.ci
         paper.ports = replace(paper.ports, states={**paper.ports.states, "production": state})
         paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
@@ -345,6 +346,16 @@ def test_force_minutes_later_goes_on_if_nothing_has_changed(city):
     paper.pass_time(400)
 
     assert paper.ci.asked == ["cancel", "force"]
+
+
+def test_force_that_is_not_possible_yet_is_asked_for_again_and_what_is_not_possible_is_not(city):
+    paper = city()
+    click(paper, ask(paper))
+    paper.ci.answers = [CancelResult.NOT_YET, CancelResult.NOT_YET, CancelResult.NOT_POSSIBLE]
+
+    paper.pass_time(400)
+
+    assert paper.ci.asked == ["cancel", "force", "force", "force"]
 
 
 def test_force_goes_on_against_the_holder_whose_end_two_have_agreed_to(city):
