@@ -116,20 +116,27 @@ class HcpTerraform:
             raise
         if is_over(entry):
             return already_ended(run)
-        match next_end(entry, force=force):
-            case End.CANCEL if force and await ask_end(self.client, entry.id, End.CANCEL):
-                return Cancelled(CancelResult.NOT_YET, "it was cancelled only now, and may be ended by force later")
-            case End() as end if not (force and end is End.CANCEL) and await ask_end(self.client, entry.id, end):
-                return Cancelled(CancelResult.ACCEPTED, _TAKEN[end])
-            case CoolOff(until=until):
-                when = "later" if until is None else f"from {until:%H:%M:%S} UTC on"
-                return Cancelled(CancelResult.NOT_YET, f"it was cancelled, and may be ended by force {when}")
-            case None if not force and run.phase is Phase.ENDING:
-                return Cancelled(CancelResult.ACCEPTED, "it was cancelled before; the run ends when its Terraform does")
-        again, fresh = await self._read(ref)
-        if is_over(fresh):
-            return already_ended(again)
-        return Cancelled(CancelResult.NOT_POSSIBLE, f"{SYSTEM} cannot end it in this state ({again.reported})")
+        asked = await self._asked(run, entry, force=force)
+        if asked is not None:
+            return asked
+        run, entry = await self._read(ref)
+        if is_over(entry):
+            return already_ended(run)
+        return Cancelled(CancelResult.NOT_POSSIBLE, f"{SYSTEM} cannot end it in this state ({run.reported})")
+
+    async def _asked(self, run: Run, entry: Resource, *, force: bool) -> Cancelled | None:
+        """What became of asking for the end of a run that is not over; None if it may not be ended as it is."""
+        end = next_end(entry, force=force)
+        if isinstance(end, CoolOff):
+            when = "later" if end.until is None else f"from {end.until:%H:%M:%S} UTC on"
+            return Cancelled(CancelResult.NOT_YET, f"it was cancelled, and may be ended by force {when}")
+        if end is None and not force and run.phase is Phase.ENDING:
+            return Cancelled(CancelResult.ACCEPTED, "it was cancelled before; the run ends when its Terraform does")
+        if end is None or not await ask_end(self.client, entry.id, end):
+            return None
+        if force and end is End.CANCEL:
+            return Cancelled(CancelResult.NOT_YET, "it was cancelled only now, and may be ended by force later")
+        return Cancelled(CancelResult.ACCEPTED, _TAKEN[end])
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         """A workspace has no switch for what starts its runs. Says so, and changes nothing."""
