@@ -210,12 +210,17 @@ class HcpStore:
                 raise self._cooling(run.id, until)
             case None:
                 raise denied(f"{SYSTEM} lets nobody end run {run.id} now ({status_of(run)})")
+        taken = f"{SYSTEM} took the request to {end} run {run.id}"
         for _ in range(_LOOKS):
-            place, _ = await self._lock_in(await self._workspace())
-            if place is None or place.fence != run.id:
+            try:
+                place, _ = await self._lock_in(await self._workspace())
+            except (Absent, Failed) as error:  # it was sent: only a later look can tell what it came to
+                words = error.words if isinstance(error, Failed) else f"there is no {error.what}"
+                raise Failed(Trouble.TIMED_OUT, f"{taken}; then {words}") from error
+            if place is None or (place.info is not None and place.fence != run.id):
                 return
             await asyncio.sleep(_BETWEEN)
-        raise Failed(Trouble.TIMED_OUT, f"{SYSTEM} took the request to {end} run {run.id}, which is not over yet")
+        raise Failed(Trouble.TIMED_OUT, f"{taken}, which is not over yet")
 
     def _cooling(self, run_id: str, until: datetime | None) -> Failed:
         said = f"run {run_id} was cancelled, and {SYSTEM} does not let it be ended by force yet"

@@ -18,7 +18,7 @@ from bot.hcp.api import ADMIN, APPLY, READ, way_to
 from bot.http.client import Failed
 from tests.backends.hcp.world import ORGANIZATION, STATE
 from tests.worlds.clocks import WallClock
-from tests.worlds.proxy import Answer, Delay, Deny, Meanwhile
+from tests.worlds.proxy import Answer, Delay, Deny, Meanwhile, Throttle
 
 as_user = pytest.mark.parametrize("world_param", [("user",)])
 THEN = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
@@ -378,6 +378,31 @@ async def test_a_run_that_was_confirmed_in_between_is_not_discarded_and_keeps_it
     assert outcome.result is not ReleaseResult.RELEASED
     assert (run.status, run.canceled_at) == ("applying", None)
     assert hcp.workspace.locked_by == ("runs", run.id)
+
+
+@pytest.mark.parametrize("answer", [Throttle(), Deny(), Answer(404, b"{}"), Answer(200, b"<html>")])
+async def test_what_became_of_a_request_that_was_sent_is_not_known_while_the_workspace_cannot_be_read(hcp, answer):
+    place = await held(hcp)
+    run = hcp.hcp.runs.all[place.info.id]
+    unseen = Meanwhile(lambda: hcp.proxy.fault(hcp.reads(hcp.kinds[0]), answer))
+    hcp.proxy.fault(hcp.deletes(hcp.kinds[0]), unseen, times=1)
+
+    outcome = await hcp.backend().release(place)
+
+    assert outcome.result is ReleaseResult.NOT_KNOWN
+    assert "took the request to discard" in outcome.detail
+    assert run.status == "discarded"
+
+
+async def test_a_lock_that_cannot_be_made_out_after_the_request_is_not_called_released(hcp):
+    place = await held(hcp)
+    blurred = Meanwhile(lambda: setattr(hcp.workspace, "odd", {"locked-by": {"data": None}}), Answer(202))
+    hcp.proxy.fault(hcp.deletes(hcp.kinds[0]), blurred, times=1)
+
+    outcome = await hcp.backend().release(place)
+
+    assert outcome.result is not ReleaseResult.RELEASED
+    assert hcp.workspace.is_locked
 
 
 async def test_a_run_that_heeds_no_cancel_keeps_its_lock_until_force_is_let_and_that_is_said(hcp):
