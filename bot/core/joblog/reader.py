@@ -166,8 +166,11 @@ class LogReader:
             at = line.at or at or shapes.instant(stamp)
             if line.sign in {Sign.BEGUN, Sign.SETS_UP}:
                 self._told_at = at  # not where it says that it waits: its lock is as old as its first try
+            if line.sign in AT_WORK and shapes.is_quoted(said):
+                self._has_worked = True  # nothing may be concluded from its absence, and nothing from it
+                return
             self._terraform(line, at)
-            self._follow(line, shapes.unboxed(said), at)
+            self._follow(line, said, at)
         else:
             self._beside(said)
 

@@ -223,6 +223,15 @@ def runs_elsewhere(low: str) -> bool:
     return any(name in low for name in _OTHER_HOSTS) and ELSEWHERE.search(low) is not None
 
 
+def is_quoted(line: str) -> bool:
+    """Whether Terraform only shows this line: in the box of an error, or indented in a plan or an output.
+
+    A failed provisioner's output is in such a box, and a `user_data` may hold any log. What Terraform itself does it
+    prints from the first column on.
+    """
+    return line[:1] in _BOX
+
+
 def unboxed(line: str) -> str:
     return line.lstrip(_BOX) if line[:1] in _BOX else line
 

@@ -52,6 +52,12 @@ class Recovery:
     table: str = ""
 
     @property
+    def looks_wrong(self) -> bool:
+        """Whether the newest version of the state is valid, and odd beside the one before it."""
+        is_valid = self.newest is not None and self.newest.is_readable
+        return is_valid and bool(self.versions and self.versions[0].version.is_newest and self.versions[0].warnings)
+
+    @property
     def blocks(self) -> str:
         """The `import` blocks of what was made and not recorded, for one file."""
         made = () if self.difference is None else self.difference.made
@@ -60,7 +66,8 @@ class Recovery:
 
 def next_steps(recovery: Recovery) -> tuple[Phrase, ...]:
     """What to do, in this order. No step writes a state on its own, and none is needed to read on."""
-    return tuple(step for part in (_state_first, _digest, _lock, _objects, _then) for step in part(recovery))
+    parts = (_state_first, _digest, _lock, _push, _objects, _then)
+    return tuple(step for part in parts for step in part(recovery))
 
 
 def dont(recovery: Recovery) -> tuple[Phrase, ...]:
@@ -69,10 +76,14 @@ def dont(recovery: Recovery) -> tuple[Phrase, ...]:
     difference = recovery.difference
     if recovery.left_state:
         words.append(("Do not apply before that state is saved: what only it records would be made a second time.",))
+    elif recovery.looks_wrong:
+        words.append(("Do not apply before you know that this state is the right one.",))
     if difference is not None and any(one.block for one in difference.made):
         words.append(("Do not apply before the import: Terraform would make them a second time.",))
-    if difference is None or recovery.gaps:
-        words.append(("Do not take a short list for all there is: look at the run's log and at the provider, too.",))
+    if difference is None:
+        words.append(("Do not take this for a clean state: nothing was compared.",))
+    elif recovery.gaps:
+        words.append(("Do not take this list for complete: look at the run's log and at the provider, too.",))
     return tuple(words)
 
 
@@ -80,21 +91,29 @@ def _state_first(recovery: Recovery) -> list[Phrase]:
     if recovery.left_state:
         return [
             (
-                "Its log says that Terraform could not save the state: look for ", Quoted("errored.tfstate"),
-                " in the directory where it ran. If the runner still has it, run ",
-                Quoted("terraform state push errored.tfstate"),
-                " there. Terraform takes it only with the same lineage and a higher serial",
-                *_serial(recovery), ".",
+                "Its log says that Terraform could not save the state. Look for ", Quoted("errored.tfstate"),
+                " in the directory where it ran, and keep a copy.",
             )
         ]  # fmt: skip
     newest = recovery.newest
+    good = next((one for one in recovery.versions[1:] if one.contents and one.contents.is_readable), None)
     if newest is not None and newest.fault is not None:
-        good = next((one for one in recovery.versions[1:] if one.contents and one.contents.is_readable), None)
         words: Phrase = (f"The newest state is not valid: {newest.fault}. ",)
         if good is not None:
-            return [(*words, "The newest valid version is ", Quoted(good.version.id), ".")]
+            which: Phrase = ("Restore its newest valid version, ", Quoted(good.version.id), ", before any other run.")
+            return [(*words, *which)]
         return [(*words, "Restore it from a backup before anything else.")]
+    if recovery.looks_wrong:
+        before: Phrase = (", ", Quoted(good.version.id)) if good is not None else ()
+        return [("Compare the newest state with the version before", *before, ", and decide which one is right.")]
     return []
+
+
+def _push(recovery: Recovery) -> list[Phrase]:
+    if not recovery.left_state:
+        return []
+    taken: Phrase = (". Terraform takes it only with the same lineage and a higher serial", *_serial(recovery), ".")
+    return [("In that directory, run ", Quoted("terraform state push errored.tfstate"), *taken)]
 
 
 def _serial(recovery: Recovery) -> Phrase:
@@ -114,7 +133,9 @@ def _digest(recovery: Recovery) -> list[Phrase]:
 def _lock(recovery: Recovery) -> list[Phrase]:
     if not recovery.is_locked:
         return []
-    return [("The state is still locked. Everything here changes nothing; the steps below need it unlocked.",)]
+    unlock = Command(f"/tflock unlock {recovery.state.name}")
+    only: Phrase = (", and let no other run start before that state is saved",) if recovery.left_state else ()
+    return [("The state is still locked, and the next steps need its lock. If its run is dead: ", unlock, *only, ".")]
 
 
 def _objects(recovery: Recovery) -> list[Phrase]:
@@ -123,17 +144,21 @@ def _objects(recovery: Recovery) -> list[Phrase]:
         run = recovery.run
         if run is None:
             return [("Name the run by its page: ", Command(f"/tflock recover {recovery.state.name} RUN_URL"), ".")]
-        return [("Read what the run did in ", Linked("its own log", run.ref.url or None), ".")]
+        return [("Read what it did in ", Linked("the run's own log", run.ref.url or None), ", if that is still there.")]
     steps: list[Phrase] = []
     blocks = [one for one in difference.made if one.block]
     by_hand = len(difference.made) - len(blocks)
     if blocks:
-        what = f"Import {_count(len(blocks))}: put the import blocks into a file of the configuration, run "
-        steps.append((what, Quoted("terraform plan"), ", and apply if it shows imports and nothing unexpected."))
+        what = (
+            f"Import {_count(len(blocks))}: put the blocks (Terraform 1.5 or newer) into a file of the configuration, "
+        )
+        if_fine = ", and apply if it shows imports and nothing unexpected."
+        steps.append((what, "run ", Quoted("terraform plan"), if_fine))
     if by_hand:
         steps.append((f"Import or remove {_count(by_hand)} by hand: no block can be written for them.",))
     if difference.destroyed:
-        what = f"{_count(len(difference.destroyed))} still recorded, and gone: the next plan sees that and drops them."
+        them = "it" if len(difference.destroyed) == 1 else "them"
+        what = f"{_count(len(difference.destroyed))} destroyed and still recorded: the next plan drops {them}."
         steps.append((what,))
     creating = [one for one in difference.unsure if one.action is Action.CREATE]
     if creating:

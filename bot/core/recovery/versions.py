@@ -69,7 +69,7 @@ def _odd(contents: Contents | None, older: Contents | None) -> list[str]:
     if contents.is_encrypted:
         warnings.append("OpenTofu has encrypted it, so what it holds cannot be read here")
     elif contents.fault is not None:
-        warnings.append(f"it is no whole Terraform state: {contents.fault}")
+        warnings.append(f"it is not a valid Terraform state: {contents.fault}")
     if older is None or not contents.is_readable:
         return warnings
     if contents.serial is not None and older.serial is not None and contents.serial < older.serial:

@@ -31,13 +31,16 @@ _FOUND = {
 
 
 def recovery_message(recovery: Recovery) -> Message:
-    facts = list(_facts(recovery, _FEW))
+    """The answer, what to do, and then what it rests on. A version that warns is not folded."""
+    found, steps = list(_found(recovery)), list(_steps(recovery))
+    listed = list(_listed(recovery.difference, _FEW)) if recovery.difference is not None else []
     versions = [*lines(_versions(recovery))]
     return message(
-        notification(facts[0]),
-        sections(lines(facts), budget=6_000),
+        notification(found[0]),
+        sections(lines([*found, *_gaps(recovery), *_odd_versions(recovery)]), budget=4_000),
+        sections(lines(steps), budget=4_000),
+        *([sections(lines(listed), budget=6_000)] if listed else []),
         *([_code(recovery.blocks)] if recovery.blocks else []),
-        sections(lines(_steps(recovery)), budget=3_000),
         *([folded(f"Versions of the state: {len(versions)}", versions)] if versions else []),
         context(mrkdwn(("Nothing was changed. Looked at ", recovery.at, "."))),
     )
@@ -69,17 +72,32 @@ def _code(blocks: str) -> list[Block]:
 
 
 def _facts(recovery: Recovery, most: int) -> Iterable[Fact]:
+    yield from _found(recovery)
+    if recovery.difference is not None:
+        yield from _listed(recovery.difference, most)
+    yield from _gaps(recovery)
+
+
+def _found(recovery: Recovery) -> Iterable[Fact]:
     yield _headline(recovery)
     run = recovery.run
     if run is not None and recovery.found is not None:
         named = Linked(f"{run.ref.pipeline.title} #{run.ref.id}", run.ref.url or None)
         ended: Phrase = (f" It {run.conclusion}.",) if run.conclusion else (" It has not ended.",)
         yield Fact("Run:", (named, f" {_FOUND[recovery.found]}.", *ended))
-    difference = recovery.difference
-    if difference is not None:
-        yield from _listed(difference, most)
+
+
+def _gaps(recovery: Recovery) -> Iterable[Fact]:
     for gap in recovery.gaps:
         yield Fact("Not complete:", gap, Icon.WARNING)
+
+
+def _odd_versions(recovery: Recovery) -> Iterable[Fact]:
+    for seen in recovery.versions:
+        said = "; ".join(seen.warnings)
+        if said and seen.contents is not None and seen.contents.is_readable:  # else the headline says it
+            when: Phrase = (f"{said} (", seen.version.at, ").") if seen.version.at is not None else (f"{said}.",)
+            yield Fact("The newest version:" if seen.version.is_newest else "An older version:", when, Icon.WARNING)
 
 
 def _headline(recovery: Recovery) -> Fact:
@@ -99,10 +117,15 @@ def _headline(recovery: Recovery) -> Fact:
         return Fact(f"The run left objects behind in {state}:", (*joined(parts), "."), Icon.WARNING)
     if recovery.left_state:
         return Fact(f"The run could not save the state of {state}.", (), Icon.WARNING)
+    if recovery.looks_wrong:
+        return Fact(f"The newest state of {state} looks wrong.", ("Read below before anyone applies.",), Icon.WARNING)
     if recovery.gaps:
         return Fact(f"We found nothing left behind in {state},", ("as far as its log goes.",), Icon.UNKNOWN)
     recorded = len(difference.recorded)
-    words = "it changed nothing." if not recorded else f"all {recorded} changes of the run are recorded."
+    every = (
+        "the run's only change is recorded." if recorded == 1 else f"all {recorded} changes of the run are recorded."
+    )
+    words = every if recorded else "the run changed nothing."
     return Fact(f"Nothing was left behind in {state}:", (words,), Icon.GOOD)
 
 

@@ -279,3 +279,36 @@ def test_a_block_for_what_was_made_can_be_imported(as_json):
     assert made.block == 'import {\n  to = aws_instance.each["x.y]\\"z"]\n  id = "i-0001"\n}'
     terraform.save()
     assert difference_of(terraform).recorded == ('aws_instance.each["x.y]\\"z"]',)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        ("  + user_data = <<-EOT", "        {}", "    EOT"),
+        (
+            "│ Error: local-exec provisioner error",
+            "│ ",
+            "│ Error running command: exit status 1. Output: ",
+            "│ {}",
+            "╵",
+        ),
+        ("Changes to Outputs:", "  + log = <<-EOT", "        {}", "    EOT"),
+    ],
+    ids=["a plan's heredoc", "the output of a failed provisioner", "an output's heredoc"],
+)
+def test_what_terraform_only_shows_was_not_made(shown):
+    other = "aws_instance.other: Creation complete after 3s [id=i-9999]"
+    own = ("aws_instance.web: Creating...", "aws_instance.web: Creation complete after 3s [id=i-0001]")
+
+    def made(*lines):
+        reader = LogReader(with_changes=True)
+        for number, line in enumerate(lines):
+            at = (CREATED + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+            reader.line(f"{at} {line}")
+        log = reader.close(is_whole=True)
+        command = held(JobChanges(reader.commands(), log.is_read, is_over=True), PATH, CREATED).command
+        found = compare(command.changes, read_contents([json.dumps(state_of({})).encode()]), written=None, skew=SKEW)
+        return [one.address for one in found.made]
+
+    assert made(*own, *(line.format(other) for line in shown)) == ["aws_instance.web"]
+    assert made(*own, other) == ["aws_instance.web", "aws_instance.other"]

@@ -100,7 +100,7 @@ async def test_a_log_that_cannot_be_read_is_said_and_nothing_is_made_up(scene):
 
     assert found.difference is None
     assert "log could not be read" in plain(found.why_not)
-    assert "Read what the run did in" in steps(found)
+    assert "Read what it did in the run's own log" in steps(found)
     assert await scene.stands(lock)
 
 
