@@ -19,7 +19,7 @@ from bot.usecases.world import World
 T = TypeVar("T")
 
 LOCK_LIFE = timedelta(days=400)
-"""What people say and looks see of a lock counts as long as the lock exists; none exists for longer than this."""
+"""What is known of a lock counts as long as the lock exists; none exists for longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
