@@ -308,3 +308,16 @@ def test_a_loop_of_further_attempts_is_told_as_re_runs_whatever_its_trigger(make
     (loop,) = around(replace(run, attempt=9, started_at=make.now)).loops
 
     assert source_of(loop) is LoopSource.RETRIES
+
+
+@pytest.mark.parametrize(
+    ("attempts", "are_retries"), [((3, 1), True), ((2, 1), False), ((2, 2, 1), False), ((), False)]
+)
+def test_a_loop_is_one_of_re_runs_if_at_least_half_of_its_starts_were_further_attempts(
+    make, around, started, attempts, are_retries
+):
+    (run,) = started(make.now - 10 * MINUTE)
+    (loop,) = around(replace(run, attempt=9, started_at=make.now)).loops
+    runs = tuple(replace(run, ref=replace(run.ref, id=str(n)), attempt=each) for n, each in enumerate(attempts))
+
+    assert (source_of(replace(loop, runs=runs)) is LoopSource.RETRIES) is are_retries

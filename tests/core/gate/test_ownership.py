@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.evidence import Found
 from bot.core.gate.attribution import Attribution, Candidate, Strength, Tie
-from bot.core.gate.ownership import NOBODY_STARTED, Lead, Starters, is_bot, leads, starters
+from bot.core.gate.ownership import NOBODY_STARTED, Lead, Starters, is_bot, leads, started_by_bots, starters
 from bot.core.lock import LockInfo
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson
@@ -268,3 +268,145 @@ def test_two_leads_point_at_one_person_by_the_configuration_else_by_address_else
     assert key("one", email="E@example.com") == key("two", email="e@Example.com")
     assert key("one", email="e@example.com") != key("one", email="q@example.com")
     assert key("Elliott") == key("elliott") != key("quinn")
+
+
+def test_a_certain_starter_goes_before_a_pattern_on_who_and_an_uncertain_one_or_several_do_not():
+    """The run is shown to have the lock, whose `Who` matches a pattern of elliott's."""
+    who, tie = "elliott@mbp-14", Tie.SHOWN
+
+    assert found(tied(run("quinn"), tie=tie), who=who) == [("quinn", True)]
+    assert found(tied(run("renovate[bot]", author_email="q@example.com"), tie=tie), who=who) == [("elliott", True)]
+    assert found(tied(run("quinn"), run("stranger", number="2"), tie=tie), who=who) == [("elliott", True)]
+    assert found(tied(run("renovate[bot]"), tie=tie), who=who) == [("elliott", True)]
+    assert found(tied(run("renovate[bot]", author_email="q@example.com"), tie=tie), who="x@y") == [("quinn", False)]
+
+
+def test_several_starters_are_certain_only_if_each_is():
+    both = tied(run("quinn"), run("renovate[bot]", number="2", author_email="elliott@example.com"))
+
+    assert found(both) == [("elliott", False), ("quinn", False)]
+
+
+@pytest.mark.parametrize(
+    ("first", "trigger", "wanted"),
+    [
+        ("quinn", "push", [("quinn", True)]),
+        ("dependabot[bot]", "push", []),
+        ("quinn", "schedule", [("elliott", False)]),  # nobody started it; the newest attempt's starter has a schedule
+    ],
+)
+def test_whether_a_program_started_the_first_attempt_is_told_by_its_login_or_its_trigger(first, trigger, wanted):
+    again = on_attempt(1, of=2, first_actor=first, trigger=trigger)
+
+    assert found(again) == wanted
+    assert starters(again, PEOPLE) == (Starters(frozenset({"U0QUINN"})) if first == "quinn" else NOBODY_STARTED)
+
+
+def test_of_a_first_attempt_the_starter_is_known_and_of_a_later_one_only_where_the_first_is_told_too():
+    once = on_attempt(1, of=1, first_actor="")
+
+    assert found(once) == [("elliott", True)]
+    assert starters(once, PEOPLE) == Starters(frozenset({"U0ELLIOTT"}))
+    assert starters(on_attempt(2, of=2, first_actor=""), PEOPLE).are_unknown
+
+
+def test_one_run_whose_starters_are_not_all_known_leaves_them_unknown_whatever_follows():
+    (unknown,) = on_attempt(of=3).candidates
+    known = Candidate(run("quinn", number="9"), Found(run("quinn", number="9"), NOW), ())
+    for order in ((unknown, known), (known, unknown)):
+        assert starters(Attribution(Strength.WINDOW, order, ("so",), tie=Tie.BY_TIME), PEOPLE).are_unknown
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("", NOBODY_STARTED),
+        ("renovate[bot]", NOBODY_STARTED),
+        ("sam@example.com", Starters(emails=frozenset({"sam@example.com"}))),
+        ("sam", Starters(are_unknown=True)),
+        ("quinn", Starters(frozenset({"U0QUINN"}))),
+    ],
+)
+def test_whom_a_claim_names_is_a_starter_if_it_is_no_program(said, wanted):
+    assert starters(tied(run("nightly", by_bot=True), actor=said), PEOPLE) == wanted
+
+
+def test_a_person_without_an_address_in_the_configuration_counts_by_the_one_that_the_system_gives():
+    known = Holders(people=(KnownPerson("sam", github="sam"),))
+
+    assert starters(tied(run("sam", actor_email="Sam@example.com")), known) == Starters(
+        emails=frozenset({"sam@example.com"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("elliott@example.com", "elliott"),
+        ("elliott-ci", "elliott"),
+        ("sam@example.com", "sam@example.com"),
+        ("sam", "sam"),
+    ],
+)
+def test_whom_a_claim_names_is_found_by_login_or_address(said, name):
+    assert found(tied(run(), actor=said)) == [(name, False)]
+
+
+def test_a_program_that_the_configuration_names_may_be_named_by_a_claim_or_wrote_the_commit():
+    holders = Holders(
+        people=(KnownPerson("release", "U0RELEASE", github="release-bot", email="release-bot@example.com"),)
+    )
+
+    assert found(tied(run(), actor="release-bot"), holders=holders) == [("release", False)]
+    assert found(tied(run(), actor="release-bot")) == []
+    written = run(author="release-bot", author_email="release-bot@example.com")
+    assert found(tied(written), holders=holders) == [("release", False)]
+    assert found(tied(written)) == []
+
+
+@pytest.mark.parametrize(
+    ("author", "email", "name"),
+    [
+        ("Sam Example", "sam@example.com", "Sam Example"),
+        ("", "sam@example.com", "sam@example.com"),
+        ("Sam Example", "7+sam@users.noreply.github.com", "sam"),
+        ("", "", None),
+        ("renovate[bot]", "sam@example.com", None),
+        ("Sam Example", "bot@renovateapp.com", None),
+        ("Sam Example", "noreply@example.com", None),
+        ("Sam Example", "9+dependabot[bot]@users.noreply.github.com", None),
+    ],
+)
+def test_who_wrote_a_commit_is_called_by_login_name_or_address_unless_it_was_a_program(author, email, name):
+    said = found(tied(run(author=author, author_email=email)))
+
+    assert said == ([] if name is None else [(name, False)])
+
+
+@pytest.mark.parametrize(
+    ("actor", "trigger", "wanted"),
+    [
+        ("sam", "schedule", [("sam", False)]),
+        ("sam", "push", []),
+        ("", "schedule", []),
+        ("nightly-bot", "schedule", []),
+        ("quinn-bot", "schedule", [("quinn", False)]),
+    ],
+)
+def test_a_schedule_is_of_the_person_whom_it_names(actor, trigger, wanted):
+    holders = Holders(people=(KnownPerson("quinn", "U0QUINN", github="quinn-bot"),))
+
+    assert found(tied(run(actor, trigger=trigger, by_bot=True)), holders=holders) == wanted
+
+
+def test_the_programs_that_started_the_runs_are_named_once_each():
+    runs = [
+        run("renovate[bot]"),
+        run("nightly", number="2", by_bot=True),
+        run("quinn", number="3"),
+        run("", number="4"),
+    ]
+    runs += [run("", number="5", by_bot=True), run("renovate[bot]", number="6")]
+
+    assert started_by_bots(tied(*runs)) == ("nightly", "renovate[bot]")
+    assert started_by_bots(None) == ()

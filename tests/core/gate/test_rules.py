@@ -940,7 +940,7 @@ def test_only_a_table_is_called_throttled_and_only_if_it_said_so(make, says, kin
 def test_only_a_persons_own_lock_is_dead_by_its_owners_word(make, says, who, owner, tied, dead):
     case = make.case(who=who, looks=(make.look(),), owner=owner and make.answer(owner), owner_id="U0ELLIOTT")
 
-    assert (says(Rule.TIED, case)[0], says(Rule.DEAD, case)[0]) == (tied, dead)
+    assert [says(rule, case)[0] for rule in (Rule.TIED, Rule.DEAD, Rule.SETTLED)] == [tied, dead, dead]
     assert (decide(case, make.now).ruling is Ruling.REFUSE) is (dead is REFUSES)
 
 
