@@ -88,7 +88,7 @@ def leads(lock: LockInfo, tied: Attribution | None, holders: Holders) -> tuple[L
         # a run that merely ran at that time says nothing of a lock that was taken on a person's own machine
         started = tuple(replace(lead, certain=False) for lead in started)
         return by_who or tuple({lead.key: lead for lead in (*_by_user(lock, holders), *started)}.values())
-    if len(started) == 1 and (started[0].certain or not by_who):
+    if len(started) == 1 and started[0].certain:
         return started
     return by_who or started
 
@@ -98,7 +98,7 @@ def starters(tied: Attribution | None, holders: Holders) -> Starters:
     ids, emails, are_unknown = set[str](), set[str](), False
     for candidate in tied.candidates if tied else ():
         views, is_whole = _as_started(candidate)
-        said = candidate.actor if candidate.actor and not is_bot(candidate.actor) else ""
+        said = "" if is_bot(candidate.actor) else candidate.actor
         people = [(view.actor, view.actor_email, _is_program(view, holders)) for view in views]
         people += [(said, said if "@" in said else "", False)] if said else []
         are_unknown = are_unknown or not is_whole
@@ -132,14 +132,13 @@ def _as_started(candidate: Candidate) -> tuple[tuple[Run, ...], bool]:
 
 
 def _at_start(run: Run, attempt: int) -> Run | None:
-    if attempt == run.attempt and (attempt <= 1 or run.first_actor):
+    if attempt == run.attempt and run.first_actor:
         return run
     if attempt > 1:
         return None
     if not run.first_actor:
         return run
-    by_bot = start_of(run.trigger) is Start.SCHEDULE or is_bot(run.first_actor)
-    return replace(run, actor=run.first_actor, by_bot=by_bot)
+    return replace(run, actor=run.first_actor, by_bot=start_of(run.trigger) is Start.SCHEDULE)
 
 
 def _is_program(run: Run, holders: Holders) -> bool:
@@ -191,15 +190,15 @@ def _author(run: Run, holders: Holders) -> Lead | None:
     login = noreply["login"] if noreply else ""
     person = holders.person_for(email=run.author_email, login=login, system=run.ref.pipeline.system)
     name = login or run.author or run.author_email
-    if not name or (person is None and (is_bot(name) or is_bot(run.author) or _is_bot_mail(run.author_email, login))):
+    if not name or (person is None and (is_bot(name) or is_bot(run.author) or _is_bot_mail(run.author_email))):
         return None
     by: Phrase = (Quoted(run.actor), " started the run") if run.actor else ("a program started the run",)
     email = "" if noreply else run.author_email
     return Lead(name, person, email, ("wrote the commit; ", *by), certain=False)
 
 
-def _is_bot_mail(email: str, login: str) -> bool:
-    return not login and _BOT_MAIL.fullmatch(email) is not None
+def _is_bot_mail(email: str) -> bool:
+    return _BOT_MAIL.fullmatch(email) is not None
 
 
 def _scheduler(run: Run, person: KnownPerson | None) -> Lead | None:

@@ -372,6 +372,7 @@ def test_a_program_that_the_configuration_names_may_be_named_by_a_claim_or_wrote
         ("Sam Example", "7+sam@users.noreply.github.com", "sam"),
         ("", "", None),
         ("renovate[bot]", "sam@example.com", None),
+        ("renovate[bot]", "7+sam@users.noreply.github.com", None),
         ("Sam Example", "bot@renovateapp.com", None),
         ("Sam Example", "noreply@example.com", None),
         ("Sam Example", "9+dependabot[bot]@users.noreply.github.com", None),
@@ -410,3 +411,20 @@ def test_the_programs_that_started_the_runs_are_named_once_each():
 
     assert started_by_bots(tied(*runs)) == ("nightly", "renovate[bot]")
     assert started_by_bots(None) == ()
+
+
+def test_whoever_started_the_first_attempt_is_a_person_if_the_configuration_names_them():
+    holders = Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-bot"),))
+    again = on_attempt(1, of=2, first_actor="elliott-bot")
+
+    assert found(again, holders=holders) == [("elliott", True)]
+    assert found(again) == []
+    assert starters(again, PEOPLE) == NOBODY_STARTED
+
+
+@pytest.mark.parametrize(("said", "email"), [("sam@example.com", "sam@example.com"), ("sam", "")])
+def test_slack_is_asked_for_whom_a_claim_names_only_by_an_address(said, email):
+    lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
+    (lead,) = leads(lock, tied(run(), actor=said), PEOPLE)
+
+    assert lead.email == email
