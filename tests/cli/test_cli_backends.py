@@ -116,9 +116,11 @@ async def test_no_command_takes_a_lock_to_see_it(terminal, unshown):
     shown = await terminal.run("status", "staging", "--json")
     checked = await terminal.run("doctor", "--json")
     waited = await terminal.run("wait", "staging", "--timeout", "1m")
+    allowed = await terminal.run("policy")
 
     assert "no request that only reads a lock" in shown.out
     mine = {one["subject"]: one["level"] for one in checked.document["checks"] if one["area"] == "staging"}
     assert (mine["lock"], mine["state"], mine["release of the lock record"]) == ("warn", "ok", "warn")
     assert (waited.code, "no request that only reads a lock" in waited.err) == (1, True)
+    assert "the right to unlock" in allowed.out
     assert {method for method, *_ in unshown.storage.asked} == {"GET"}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import SecretStr
 
 from bot.backends.frame import Means, Store
+from bot.backends.http.rights import LOCK, READ
 from bot.backends.http.section import Backend
 from bot.backends.http.store import SERVICE, TRIED, HttpStore, Way, basic, errors, origin
 from bot.backends.remote import RemoteBackend, observed, seen_of
@@ -109,9 +110,9 @@ class HttpKind:
     system = "http backend"
     rights = Rights(
         grant="the server, to the bot's user",
-        state="the right to read the state",
-        versions="the right to read the state",
-        trial="the right to lock",
+        state=READ,
+        versions=READ,
+        trial=LOCK,
         sweep="nothing",
         swept=PlaceKind.RECORD,
         container="server",

@@ -27,6 +27,7 @@ import httpx
 import structlog
 from httpx import codes
 
+from bot.backends.http.rights import LOCK, READ, UNLOCK
 from bot.backends.remote import Leaving, Unmet, parsed
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
@@ -104,8 +105,8 @@ class HttpStore:
 
     kind = PlaceKind.RECORD
     service = SERVICE
-    reads = "the right to lock"
-    deletes = "the right to unlock"
+    reads = LOCK
+    deletes = UNLOCK
     no_fence = ""
 
     @property
@@ -173,7 +174,7 @@ class HttpStore:
 
     async def _state(self) -> httpx.Response | None:
         """As Terraform reads it: 204 and 404 mean that there is none."""
-        answer = await self.state_way.send("the right to read the state", passing=_is_none)
+        answer = await self.state_way.send(READ, passing=_is_none)
         return answer if answer.is_success and answer.status_code != codes.NO_CONTENT else None
 
     async def _unchanged_since(self, md5: str) -> datetime:
