@@ -139,6 +139,36 @@ def test_terraform_reads_what_is_printed_for_it_and_would_format_it_so(printed, 
     assert (said.returncode, said.stdout) == (0, "")
 
 
+def test_tasks_of_ecs_are_narrowed_to_their_cluster(printed):
+    policy = printed(EXAMPLE.read_text())["aws"]["policy"]
+
+    (listing,) = [part for part in policy["Statement"] if "ecs:ListTasks" in part["Action"]]
+    cluster = "arn:aws:ecs:eu-west-1:*:cluster/terraform"
+    assert (listing["Action"], listing["Resource"]) == (["ecs:ListTasks"], ["*"])
+    assert listing["Condition"] == {"ArnEquals": {"ecs:cluster": [cluster]}}
+    assert resources(policy, "ecs:StopTask") == [cluster.replace(":cluster/", ":task/") + "/*"]
+
+
+def test_exports_may_be_put_below_their_prefix_only(printed):
+    settings = bucket_states(1) | {"export": {"s3": {"bucket": "records", "prefix": "tflock/"}}}
+    policy = printed(settings)["aws"]["policy"]
+
+    into_records = [one for one in resources(policy, "s3:PutObject") if ":::records" in one]
+    assert into_records == ["arn:aws:s3:::records/tflock/*"]
+
+
+def test_a_policy_that_is_too_long_for_one_says_so(printed):
+    settings = bucket_states(0)
+    settings["states"] = {
+        f"s{n}": {
+            "backend": {"type": "s3", "bucket": f"acme-{n:03d}-tfstate", "key": "a.tfstate", "use_lockfile": True}
+        }
+        for n in range(60)
+    }
+    assert any("6144" in note for note in printed(settings)["notes"])
+    assert not any("6144" in note for note in printed(bucket_states(60))["notes"])
+
+
 def test_the_text_says_what_each_right_is_for(printed):
     text = printed(EXAMPLE.read_text(), "text")
 

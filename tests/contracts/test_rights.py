@@ -3,6 +3,7 @@
 import random
 import re
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,16 @@ def test_no_right_of_a_ticket_system_is_for_a_call_that_is_not_made(name):
     for right in TICKETS[name]:
         absent = [part for call in right.calls for part in literal_parts(call) if part not in source]
         assert absent == [], right.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_doctor_names_only_rights_of_the_table(name):
+    said = import_module(f"bot.backends.{name}.kind").KIND.rights
+    known = {right.name for right in rows(TABLES[f"backends.{name}"])}
+    named = [said.state, said.versions, said.trial, said.sweep]
+    assert [
+        one for words in named if words and words not in known for one in words.split(" and ") if one not in known
+    ] == []
 
 
 def test_a_right_is_one_of_a_table():
