@@ -72,12 +72,20 @@ def worker() -> None:
     run(work(config))
 
 
-@cli.command(epilog=_examples("tflock demo", "tflock demo --serve"))
+@cli.command(epilog=_examples("tflock demo", "tflock demo --serve", "tflock demo --own"))
 def demo(
     *,
     serve: Annotated[bool, typer.Option("--serve", help="Keep it running, unresolved, for you in a browser.")] = False,
+    own: Annotated[
+        bool, typer.Option("--own", help="Your own states and CI systems, with only Slack on this machine.")
+    ] = False,
 ) -> None:
     """Play a real lock incident on this machine: no account needed."""
+    if own:
+        config = configuration(need_slack=False)
+        from bot.sandbox.own import try_own  # noqa: PLC0415 - needs none of the sandbox's packages
+
+        raise typer.Exit(try_own(config.path, os.environ))
     try:
         from bot.sandbox.demo.demo import play  # noqa: PLC0415 - the sandbox's packages are not needed to serve
     except ModuleNotFoundError as missing:
