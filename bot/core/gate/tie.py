@@ -410,8 +410,9 @@ def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
 
 def _is_on_it(lock: LockInfo, one: _Possible, log: JobLog, span: Work) -> bool:
     """Whether the work was on the lock's state: the log names it, or the job has no other."""
+    is_named = bool(lock.path) and span.state == lock.path  # a state behind an address has none
     is_one = one.look.one_state and not log.has_several
-    return span.state == lock.path or (is_one and _may_be_of(span.state, lock.path))
+    return is_named or (is_one and _may_be_of(span.state, lock.path))
 
 
 def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bool:

@@ -10,13 +10,14 @@ import pytest
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.attribution import Taken, Tie
 from bot.core.gate.case import Effect, Rule, Ruling
+from bot.core.gate.claim import Exited
 from bot.core.gate.decide import decide
 from bot.core.gate.ending import seen_to_end_at
 from bot.core.joblog.values import LogEnd
 from bot.core.lock import NO_ABILITIES, DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
 from bot.core.phrase import plain
-from bot.core.policy import ByTime, KnownPerson
+from bot.core.policy import ApprovalPolicy, Approvers, ByTime, KnownPerson
 from bot.core.run import ENDED, Conclusion, Phase
 
 
@@ -668,9 +669,10 @@ def tied_by_host(make, *runs, at="09:10", **changes):
     return make.case(*runs, who="ci@build-1", owner=make.answer(OwnerSays.RUNNING, at=at), **changes)
 
 
-def on_host(make, end="09:15", conclusion=Conclusion.FAILED, **changes):
+def on_host(make, end="09:15", conclusion=Conclusion.FAILED, run_id="1", **changes):
+    conclusion = conclusion if end else None
     jobs = (make.job("09:02", end, machine="build-1", conclusion=conclusion),)
-    return make.run(end=end, conclusion=conclusion, jobs=jobs, **changes)
+    return make.run(run_id, end=end, conclusion=conclusion, jobs=jobs, **changes)
 
 
 def test_still_running_is_answered_by_an_end_that_was_seen_after_it(make, says):
@@ -961,3 +963,121 @@ def test_of_a_run_that_is_proven_it_is_not_said_that_it_had_ended_before(make, s
 
     assert "differ by 25 min" in told
     assert ("that had ended before the lock was taken" in told) is is_said
+
+
+@pytest.mark.parametrize(("late", "effect"), [(timedelta(0), HOLDS), (timedelta(seconds=1), REFUSES)])
+def test_an_end_that_a_job_reports_counts_from_its_instant_on(make, says, late, effect):
+    case = make.case()
+    (one,) = case.attribution.candidates
+    ended = replace(one, exited=Exited(1, make.now + late))
+
+    found = says(Rule.SETTLED, replace(case, attribution=replace(case.attribution, candidates=(ended,))))
+
+    assert found[0] is effect
+    assert found[2] == (make.now + late if late else None)
+
+
+def test_the_owners_word_is_said_as_theirs_only_if_it_is(make, says):
+    case = make.case(owner=make.answer(OwnerSays.DEAD), owner_id="U0ELLIOTT")
+
+    assert says(Rule.OWNER, case)[:2] == (HOLDS, "U0ELLIOTT says it's dead")
+    assert says(Rule.OWNER, replace(case, owner_id=None))[1].endswith("does not seem to be its owner")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tie", "waits"),
+    [
+        ("09:08", "09:08", Tie.SHOWN, False),  # all had ended when it was said: nothing is to come
+        (None, "09:08", Tie.SHOWN, True),
+        (None, None, Tie.SHOWN, True),
+        (None, None, Tie.BY_TIME, False),  # no end of a run would answer for this lock
+    ],
+)
+def test_waiting_helps_against_still_running_only_while_a_run_that_is_proven_goes_on(
+    make, says, first, second, tie, waits
+):
+    case = tied_by_host(make, on_host(make, end=first), on_host(make, end=second, run_id="2"))
+    case = replace(case, attribution=replace(case.attribution, tie=tie))
+
+    effect, _, _, helps = says(Rule.OWNER, case)
+
+    assert (effect, helps) == (REFUSES, waits)
+
+
+@pytest.mark.parametrize(
+    ("second", "unseen", "effect"),
+    [("09:15", False, HOLDS), (None, False, REFUSES), ("09:15", True, REFUSES), ("09:08", False, REFUSES)],
+)
+def test_still_running_is_answered_only_if_all_that_may_have_the_lock_was_seen_to_end(
+    make, says, second, unseen, effect
+):
+    case = tied_by_host(make, on_host(make), on_host(make, end=second, run_id="2"))
+    hidden = (make.unseen(),) if unseen else ()
+
+    assert says(Rule.OWNER, replace(case, attribution=replace(case.attribution, unseen=hidden)))[0] is effect
+
+
+def test_of_two_runs_it_is_said_that_they_had_ended_before_only_if_both_had(make, says):
+    def told(end):
+        case = make.case(looks=(make.look(make.run("1"), make.run("2", end=end)),))
+        taken = Taken(make.created, make.at("09:30"), is_stored=True)
+        return says(Rule.TIED, replace(case, attribution=replace(case.attribution, taken=taken)))[1]
+
+    assert "that had ended before the lock was taken" in told("09:20")
+    assert "that had ended before the lock was taken" in told("09:30")
+    assert "that had ended before the lock was taken" not in told("09:40")
+    assert "that had ended before the lock was taken" not in told(None)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "waits"), [(Trouble.TIMED_OUT, True), (Trouble.DENIED, False), (Trouble.NOT_SHOWN, False)]
+)
+def test_waiting_helps_a_run_to_settle_only_if_every_run_may_be_seen_to_end(make, says, trouble, waits):
+    going, mute = make.run("1", end=None), make.run("2")
+    look = make.look(going, mute, closer={"2": make.unseen(trouble=trouble)})
+
+    for rule in (Rule.SETTLED, Rule.DEAD):
+        assert says(rule, make.case(looks=(look,)))[::3] == (REFUSES, waits)
+
+
+def test_waiting_does_not_bring_back_a_lock_that_is_gone(make, says):
+    assert says(Rule.HUMAN_HELD, make.case(lock=make.seen()))[::3] == (REFUSES, False)
+
+
+@pytest.mark.parametrize(("in_group", "ruling"), [(True, Ruling.ALLOW), (False, Ruling.NEEDS_APPROVAL)])
+def test_an_approval_counts_only_from_a_person_whom_the_policy_lets_approve(make, in_group, ruling):
+    case = make.case(
+        protected=True, approval=make.approval(in_group=make.found(in_group)),
+        approvers=ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)),
+    )  # fmt: skip
+
+    assert decide(case, make.now).ruling is ruling
+
+
+@pytest.mark.parametrize(("trouble", "waits"), [(Trouble.TIMED_OUT, True), (Trouble.DENIED, False)])
+def test_waiting_helps_against_what_was_not_read_only_if_all_of_it_may_be_read_later(make, says, trouble, waits):
+    unread = ((PlaceKind.ITEM, make.unseen()), (PlaceKind.FILE, make.unseen(trouble=trouble)))
+
+    assert says(Rule.SAME_LOCK, make.case(lock=make.seen(unseen=unread)))[::3] == (REFUSES, waits)
+
+
+def test_an_owner_is_called_by_their_own_name(make, says):
+    people = (KnownPerson("quinn", slack="U0QUINN"), KnownPerson("elliott", slack="U0ELLIOTT"))
+    case = make.case(owner=make.answer(OwnerSays.RUNNING), holders=replace(make.holders, people=people))
+
+    assert says(Rule.OWNER, case)[1] == "elliott says it's still running"
+
+
+@pytest.mark.parametrize("lineage", [None, "", " "])
+def test_a_state_without_a_lineage_is_broken(make, says, lineage):
+    assert says(Rule.WHOLE, make.case(state=make.check(make.state(lineage=lineage))))[0] is WANTS_APPROVAL
+    assert says(Rule.WHOLE, make.case(state=make.check(make.state(lineage="0ad2"))))[0] is HOLDS
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (4, " and 1 more"), (5, " and 2 more")])
+def test_three_runs_are_named_and_the_others_counted(make, says, count, more):
+    runs = tuple(make.run(f"{number}") for number in range(count))
+    words = says(Rule.DEAD, make.case(looks=(make.look(*runs),)))[1]
+
+    assert words.endswith(more)
+    assert ("more" in words) is bool(more)

@@ -1074,3 +1074,25 @@ def test_how_many_runs_only_the_time_ties_is_said(make):
 
     assert "the only configured run" in plain(make.tie(make.look(one)).reason)
     assert "2 configured runs were active" in plain(make.tie(make.look(one, two)).reason)
+
+
+@pytest.mark.parametrize("one_state", [True, False])
+@pytest.mark.parametrize("machine", [None, "build-1"])
+def test_a_lock_without_a_path_is_of_no_state_that_a_log_leaves_unknown(make, on, machine, one_state):
+    """Terraform writes no `Path` where a state is behind an address (http, GitLab). The job worked on another state and
+    was killed; a pipeline that nobody mapped has this lock, and lives.
+    """
+    who = OWN if machine else HOSTED
+    run = on("1", machine) if machine else make.run()
+
+    def tie(state):
+        look = make.look(run, logs={"1": make.log(make.work(state=state))}, one_state=one_state)
+        return make.tie(look, who=who, path="").tie
+
+    assert tie(UNKNOWN_STATE) is Tie.BY_TIME
+    assert tie("acme/key") is Tie.BY_TIME
+    assert tie(None) is (Tie.SHOWN if machine or one_state else Tie.BY_TIME)
+
+
+def test_a_run_that_only_the_locks_store_names_and_nobody_knows_is_no_holder(make):
+    assert make.tie(make.look(make.run()), who="@run-CZcmD7eagjhyX0vN").tie is None
