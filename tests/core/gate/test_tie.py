@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core.evidence import Offset
-from bot.core.gate.attribution import Claimed, Strength, Taken, Tie
+from bot.core.gate.attribution import Claimed, Strength, Taken, Tie, log_key
 from bot.core.gate.case import Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
@@ -1096,3 +1096,131 @@ def test_a_lock_without_a_path_is_of_no_state_that_a_log_leaves_unknown(make, on
 
 def test_a_run_that_only_the_locks_store_names_and_nobody_knows_is_no_holder(make):
     assert make.tie(make.look(make.run()), who="@run-CZcmD7eagjhyX0vN").tie is None
+
+
+@pytest.mark.parametrize(
+    ("person", "tie"),
+    [
+        (KnownPerson("ops", who=("root@*",)), Tie.BY_TIME),
+        (KnownPerson("sam", github="root"), Tie.BY_TIME),
+        (KnownPerson("sam", github="sam", who=("sam@*",)), Tie.SHOWN),
+    ],
+)
+def test_nothing_shows_a_lock_of_a_person_whom_the_configuration_knows_by_pattern_or_by_name(make, person, tie):
+    looks = (make.look(make.run(), logs={"1": make.log()}),)
+    tied = attribute(
+        make.info(who="root@959fcba5e7a7"), looks, holders=Holders(people=(person,)), skew=make.policy.clock_skew
+    )
+
+    assert tied.tie is tie
+
+
+@pytest.mark.parametrize(
+    ("first", "changes", "tie"),
+    [
+        ("09:05:04", {}, Tie.SHOWN),
+        ("09:05:04", {"without_lock": True}, Tie.BY_TIME),
+        ("09:04:00", {}, Tie.BY_TIME),  # it was at work before this lock: it had another one
+    ],
+)
+def test_a_tasks_own_log_may_speak_against_its_machine(make, on, first, changes, tie):
+    log = make.log(make.work(first), **changes)
+
+    assert make.tie(make.look(on("1", "build-1"), logs={"1": log}), who=OWN).tie is tie
+
+
+@pytest.mark.parametrize(("machines", "tie"), [(("pod-1", "pod-2"), Tie.SHOWN), (("pod-2", "pod-3"), Tie.SEALED)])
+def test_a_private_host_is_another_runs_too_if_any_of_its_jobs_was_there(make, machines, tie):
+    mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
+    jobs = tuple(make.job(id=f"{n}", machine=each, host="x") for n, each in enumerate(machines))
+    others = make.look(make.run("1"), make.run("2", jobs=jobs))
+
+    assert tie_of(make, "root@pod-1", mine, looks=(others,)).tie is tie
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:15", Tie.SEALED), ("09:04:30", Tie.BY_TIME)])
+def test_a_private_host_is_of_a_run_of_which_any_job_was_at_work(make, end, tie):
+    run = make.run(jobs=(make.job("09:02", "09:03"), make.job("09:02", end, id="12")))
+
+    assert tie_of(make, "root@pod-1", claimed(make, run, host="pod-1", private_host=True)).tie is tie
+
+
+def test_a_sealed_run_may_hold_its_lock_in_the_jobs_of_that_time(make):
+    jobs = make.job("08:00", "08:10"), make.job(id="12")
+    (one,) = tie_of(make, "root@tflock-c1", claimed(make, make.run(jobs=jobs), host="build-1")).candidates
+
+    assert [job.id for job in one.jobs] == ["12"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"), [("https://ci.example.com/7/", "7"), ("https://ci.example.com/7", "7"), ("", "c1")]
+)
+def test_a_claimed_run_that_cannot_be_read_is_named_by_its_address(make, url, name):
+    mine = claimed(make, make.run(), host="build-1")
+    mine = replace(mine, claim=replace(mine.claim, run_url=url), seen=make.unseen())
+    (one,) = tie_of(make, "root@tflock-c1", mine).candidates
+
+    assert one.run.ref.id == name
+
+
+def test_only_logs_that_gave_no_answer_are_called_unread(make):
+    one, two, three = make.run("1"), make.run("2"), make.run("3")
+    look = make.look(one, two, three, logs={"1": make.log()})
+    away, gone = make.unseen("the log did not come"), make.not_found("the log")
+    keys = {run.ref.id: log_key(run, run.jobs[0]) for run in (two, three)}
+    look = replace(look, logs={**look.logs, keys["2"]: away, keys["3"]: gone})
+
+    assert make.tie(look).unread == (away,)
+    assert make.tie(make.look(one, logs={"1": make.log()})).unread == ()
+
+
+@pytest.mark.parametrize(
+    ("machine", "start", "tie"),
+    [
+        ("build-1", "09:02", Tie.SHOWN),
+        ("build-1-b", "09:02", Tie.BY_TIME),  # it may be the same machine, which excludes nobody and shows nobody
+        ("build-1", None, Tie.BY_TIME),
+    ],
+)
+def test_a_machine_shows_a_job_that_surely_was_on_it_at_that_time(make, machine, start, tie):
+    run = make.run(jobs=(make.job(start, machine=machine, host="x"),))
+
+    assert make.tie(make.look(run), who=OWN).tie is tie
+
+
+@pytest.mark.parametrize(("without_lock", "tie"), [(True, Tie.BY_TIME), (False, Tie.SHOWN)])
+def test_a_task_that_was_not_to_lock_has_no_lock_also_if_its_log_shows_no_work(make, on, without_lock, tie):
+    log = replace(make.refused("another"), without_lock=without_lock)
+
+    assert make.tie(make.look(on("1", "build-1"), logs={"1": log}), who=OWN).tie is tie
+
+
+@pytest.mark.parametrize(
+    ("states", "tie"),
+    [
+        ((None, "environments/dev/terraform.tfstate"), Tie.SHOWN),
+        (("acme-tfstate/environments/staging/terraform.tfstate",), Tie.SHOWN),
+        (("acme-tfstate/environments/dev/terraform.tfstate",), Tie.BY_TIME),
+    ],
+)
+def test_one_command_of_a_task_on_the_locks_state_is_enough(make, on, states, tie):
+    log = make.log(*(make.work(state=state) for state in states))
+
+    assert make.tie(make.look(on("1", "build-1"), logs={"1": log}), who=OWN).tie is tie
+
+
+def test_other_runs_are_spoken_of_only_beside_one_that_claimed_the_host(make):
+    one, two = make.run("1"), make.run("2")
+    mine = claimed(make, one, host="fv-az881-525")
+
+    assert "so may another run" not in plain(make.tie(make.look(one)).reason)
+    assert "so may another run" not in plain(tie_of(make, HOSTED, mine, looks=(make.look(one),)).reason)
+    assert "so may another run" in plain(tie_of(make, HOSTED, mine, looks=(make.look(one, two),)).reason)
+
+
+def test_a_claimed_job_without_a_start_began_with_its_run(make):
+    run = make.run(jobs=(make.job(None),))
+
+    assert tie_of(make, "root@pod-1", claimed(make, run, host="pod-1", private_host=True)).tie is Tie.SEALED
+    late = replace(run, created_at=make.at("09:05:01"))
+    assert tie_of(make, "root@pod-1", claimed(make, late, host="pod-1", private_host=True)).tie is Tie.BY_TIME
