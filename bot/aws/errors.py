@@ -37,7 +37,9 @@ _SYSTEMS = {
     "s3": "S3",
     "sts": "STS",
 }
-_HINTS = {"s3:GetObject": " (s3:ListBucket is needed, too: without it S3 denies what is not there)"}
+_HINTS = {
+    "s3:GetObject": " (s3:ListBucket is needed, too: without it S3 answers 403 for an object that does not exist)"
+}
 _NO_SUCH_TASK = re.compile(r"task was not found|invalid (task )?identifier|taskid", re.IGNORECASE)
 _BY_STATUS: Mapping[int, Meaning] = {
     HTTPStatus.UNAUTHORIZED: Meaning.DENIED,
@@ -76,7 +78,7 @@ _ANSWERS: Mapping[Meaning, tuple[Trouble | None, str]] = {
 _ECS_WORDS = {
     _DENIES: "{system} denies {target} ({said}): the bot's role needs {action}",
     _FAILS: "{system} returned an error ({said})",
-    _ODD_SHAPE: "{system} gave an answer to {action} of another shape than documented",
+    _ODD_SHAPE: "{system} gave an answer to {action} in a different form than documented",
 }
 """What ECS is asked about is a phrase (`the tasks of production in cluster terraform`), too long for the others."""
 

@@ -289,7 +289,7 @@ class RemoteBackend:
         if probe.is_conditional is False:
             words = "this store releases a lock although its condition does not hold, so a new holder's could be lost"
             return PlaceRelease(lock, ReleaseResult.DENIED, f"{words}: use a store that honours it")
-        words = f"this store is not known to honour conditions, and could not be tried beside {lock.where}"
+        words = f"this store is not known to honour conditions, and could not be tried next to {lock.where}"
         return PlaceRelease(lock, ReleaseResult.DENIED, "; ".join(filter(None, (words, probe.detail))))
 
     async def _not_deleted(self, place: LockPlace, failed: Failed, leave: Leave) -> PlaceRelease:

@@ -23,7 +23,7 @@ _DEEPEST = 500
 
 _QUOTE_IT = "put the value in quotes"
 _PLAIN_WORDS = (
-    ("tab", "has a tab where YAML wants spaces: indent with spaces only"),
+    ("tab", "has a tab where YAML needs spaces: indent with spaces only"),
     ("cannot start any token", f"has a value that begins with a character of YAML's own: {_QUOTE_IT}"),
     ("mapping values are not allowed", f"has a colon too many, or the line above lacks its colon; or {_QUOTE_IT}"),
     ("could not find expected ':'", "has a key without its colon"),

@@ -77,7 +77,7 @@ async def _works(client: Client, url: str, name: str, found: Durability) -> list
     if missing:  # what follows could only fail in other words
         refusal = refusal_of(missing)
         return [_REDIS.fail("rights", f"{refusal}: no unlock would work", refusal.fix)]
-    rights = _REDIS.ok("rights", "tflock's user may do all that an unlock needs")
+    rights = _REDIS.ok("rights", "tflock's user has every right that an unlock needs")
     timeline = await _timeline(client, token, f"{name}{f', {found.version}' if found.version else ''}")
     return [rights, timeline, await _job(url, token), *await _backlog(url)]
 

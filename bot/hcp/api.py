@@ -179,17 +179,17 @@ def way_to(client: Client, url: str) -> str:
         there, here = urlsplit(url), urlsplit(client.base_url)
         is_apis = (there.scheme, there.netloc) == (here.scheme, here.netloc) and there.path.startswith("/api/")
     except ValueError as error:
-        raise garbled(f"{SYSTEM} gave an address that is none") from error
+        raise garbled(f"{SYSTEM} gave an invalid address") from error
     if is_apis:
         return url.removeprefix(client.base_url)
     if there.scheme not in {"http", "https"} or not there.netloc:
-        raise garbled(f"{SYSTEM} gave an address that is none")
+        raise garbled(f"{SYSTEM} gave an invalid address")
     return url
 
 
 def _resource(entry: Json, included: Mapping[tuple[str, str], Json], about: str, kind: str) -> Resource:
     if entry.get("type") != kind or not text(entry.get("id")):
-        raise garbled(f"{SYSTEM}'s answer on {about} has another shape than documented")
+        raise garbled(f"{SYSTEM}'s answer on {about} has a different form than documented")
     return Resource(kind, text(entry.get("id")), entry, included)
 
 

@@ -298,13 +298,13 @@ class Client:
     def as_object(self, response: httpx.Response, about: str) -> Json:
         body = self.document(response)
         if not isinstance(body, dict):
-            raise garbled(f"{of(self.system)} answer on {about} has another shape than documented")
+            raise garbled(f"{of(self.system)} answer on {about} has a different form than documented")
         return body
 
     def objects(self, value: object, about: str) -> list[Json]:
         """A list of objects, whole. Raises Failed (garbled) for anything else."""
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise garbled(f"{of(self.system)} list of {about} has another shape than documented")
+            raise garbled(f"{of(self.system)} list of {about} has a different form than documented")
         return value
 
     async def aclose(self) -> None:
@@ -494,7 +494,7 @@ def wait_named(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _reset(headers: Mapping[str, str]) -> int | None:
-    """GitHub's and Azure DevOps' header counts only once nothing remains; GitLab sends its own with a 429."""
+    """GitHub's and Azure DevOps's header counts only once nothing remains; GitLab sends its own with a 429."""
     is_used_up = headers.get("x-ratelimit-remaining") == "0"
     text = (headers.get("x-ratelimit-reset", "") if is_used_up else "") or headers.get("ratelimit-reset", "")
     text = text.strip()
@@ -528,9 +528,9 @@ def translated(system: str) -> Iterator[None]:
     except httpx.TransportError as error:
         raise Failed(Trouble.NO_CONNECTION, f"the connection to {system} broke") from error
     except (httpx.HTTPError, httpx.StreamError) as error:
-        raise Failed(Trouble.NO_CONNECTION, f"{system} could not be asked") from error
+        raise Failed(Trouble.NO_CONNECTION, f"{system} could not be reached") from error
     except (httpx.InvalidURL, ValueError) as error:  # no request can be made of this address, or of these credentials
-        raise Failed(Trouble.NO_CONNECTION, f"{system} could not be asked", was_sent=False) from error
+        raise Failed(Trouble.NO_CONNECTION, f"{system} could not be reached", was_sent=False) from error
 
 
 async def _asked(leaving: Callable[[], None], event: str, _: Mapping[str, Any]) -> None:

@@ -103,7 +103,7 @@ class GitHubTickets:
         )
         return {
             **errors(no),
-            codes.UNAUTHORIZED: denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.UNAUTHORIZED: denied(f"{SYSTEM} does not accept the token in {token} (HTTP 401)", f"renew {token}"),
             codes.FORBIDDEN: asks_for_patience if is_rate_limited(no.response) else refused,
             codes.TOO_MANY_REQUESTS: asks_for_patience,
             codes.NOT_FOUND: denied(

@@ -109,7 +109,7 @@ class GitLabTickets:
         token, project = self._token_name, self.place
         return {
             **errors(no),
-            codes.UNAUTHORIZED: denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.UNAUTHORIZED: denied(f"{SYSTEM} does not accept the token in {token} (HTTP 401)", f"renew {token}"),
             codes.FORBIDDEN: denied(
                 f"the token in {token} may not file issues in {project} (HTTP 403)",
                 "give it the scope api and the role Reporter, and see that issues are switched on",

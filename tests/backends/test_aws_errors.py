@@ -132,7 +132,7 @@ def test_a_role_that_cannot_be_assumed_is_said_to_be_denied_by_sts():
             KeyError("Table"),
             GARBLED,
             f"{ITEM} on {TABLE} brought no usable answer (KeyError)",
-            f"ECS gave an answer to {TASKS} of another shape than documented",
+            f"ECS gave an answer to {TASKS} in a different form than documented",
         ),
     ],
 )

@@ -94,7 +94,7 @@ def test_bytes_that_are_no_text_are_a_problem(tmp_path, environ):
         ("just text", 1, "must be a mapping"),
         ("slack:\n  a: [1, 2\nstates: {}\n", 2, "begins a list with [ that is never closed"),
         ("slack:\n  a: {b: 1\nstates: 1\n", 2, "begins a mapping with { that is never closed"),
-        ("a: 1\n\tb: 2\n", 2, "has a tab where YAML wants spaces: indent with spaces only"),
+        ("a: 1\n\tb: 2\n", 2, "has a tab where YAML needs spaces: indent with spaces only"),
         ("a:\n\tb: 1\n", 2, "has a tab"),
         ("a:\n  b: 1\n\tc: 2\n", 3, "has a tab"),
         ("a:\n  b: 1\n c: 2\n", 3, "is indented differently from the lines that it belongs to"),

@@ -1,4 +1,4 @@
-"""Azure DevOps' stand-in, driven by the suite in test_run_source.py."""
+"""Azure DevOps's stand-in, driven by the suite in test_run_source.py."""
 
 from __future__ import annotations
 

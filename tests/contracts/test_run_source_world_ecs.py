@@ -1,6 +1,6 @@
-"""ECS' stand-in, driven by the suite in test_run_source.py.
+"""ECS's stand-in, driven by the suite in test_run_source.py.
 
-The retention is made long, so that ECS' forgetting does not hide what the suite asks for; tests/ci/ecs has it.
+The retention is made long, so that ECS's forgetting does not hide what the suite asks for; tests/ci/ecs has it.
 """
 
 from __future__ import annotations

@@ -326,7 +326,7 @@ def _lock_info(lock_id: str, operation: str) -> Json:
 def _checked(entry: Json, about: str) -> Json:
     """An entry that says whether its state is locked. What does not is not free."""
     if not text(entry.get("name")) or not {"lockedAt", "lockedByUser"} <= entry.keys():
-        raise garbled(f"GitLab's list of {about} has another shape than documented")
+        raise garbled(f"GitLab's list of {about} has a different form than documented")
     return entry
 
 

@@ -201,7 +201,7 @@ class HcpStore:
         """Ends this run by the gentlest way that there is now, and waits for its lock to go with it."""
         if is_over(run):
             said = f"run {run.id} has ended ({status_of(run)}), and {SYSTEM} has not unlocked {self.target} yet"
-            raise denied(said, "nothing ends the lock of a run that is over: ask an admin of the workspace")
+            raise denied(said, "tflock can't release the lock of a run that is over: ask an admin of the workspace")
         match next_end(run, force=True):
             case End() as end:
                 if not await ask_end(self.client, run.id, end, leaving):
@@ -210,7 +210,7 @@ class HcpStore:
                 raise self._cooling(run.id, until)
             case None:
                 raise denied(f"{SYSTEM} lets nobody end run {run.id} now ({status_of(run)})")
-        taken = f"{SYSTEM} took the request to {end} run {run.id}"
+        taken = f"{SYSTEM} accepted the request to {end} run {run.id}"
         for _ in range(_LOOKS):
             try:
                 place, _ = await self._lock_in(await self._workspace())

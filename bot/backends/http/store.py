@@ -234,7 +234,7 @@ class HttpStore:
             tries += 1
             if tries > _PATIENCE:
                 raise Failed(
-                    Trouble.THROTTLED, "another look at this lock has not ended", retry_after=1, was_sent=False
+                    Trouble.THROTTLED, "another check of this lock is still running", retry_after=1, was_sent=False
                 )
             await asyncio.sleep(0.1)
         try:

@@ -1,4 +1,4 @@
-"""Azure DevOps' REST API as far as the bot asks it: one request, lists that are complete or fail, and heads of logs.
+"""Azure DevOps's REST API as far as the bot asks it: one request, lists that are complete or fail, and heads of logs.
 
 Source: https://learn.microsoft.com/en-us/rest/api/azure/devops/build/ (7.1) and
 https://learn.microsoft.com/en-us/azure/devops/integrate/concepts/rate-limits.
@@ -88,7 +88,7 @@ class AzureApi:
 
         async def page(token: str) -> tuple[list[Json], str | None]:
             if token in used:
-                raise garbled(f"Azure DevOps' list of {about} goes in a circle")
+                raise garbled(f"Azure DevOps's list of {about} goes in a circle")
             used.add(token)
             asked = {**params, "$top": str(_PER_PAGE), **({"continuationToken": token} if token else {})}
             answer = await self.send("GET", path, about, params=asked)
@@ -148,7 +148,7 @@ class AzureApi:
         body = self.client.as_object(response, about)
         entries = self.client.objects(body.get("value"), about)
         if body.get("count", len(entries)) != len(entries):
-            detail = f"Azure DevOps' list of {about} shows another number of entries than it counts"
+            detail = f"Azure DevOps's list of {about} shows another number of entries than it counts"
             raise garbled(detail)
         return entries
 

@@ -1,4 +1,4 @@
-"""Azure DevOps' JSON as runs and jobs. Pure. A word or a shape that is not in these tables never means "ended".
+"""Azure DevOps's JSON as runs and jobs. Pure. A word or a shape that is not in these tables never means "ended".
 
 Source: `Build`, `Timeline` and `TimelineRecord` of the Build API 7.1; the sentences of the server's own `issues`
 are those of the agent's troubleshooting page.
@@ -67,7 +67,7 @@ def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
     """One `Build`, without jobs. Raises Failed (garbled) if it has no id or time of queueing."""
     build_id, queued_at = build.get("id"), _instant(build.get("queueTime"))
     if not is_count(build_id) or queued_at is None:
-        raise garbled("Azure DevOps' answer names a build without its id or the time it was queued")
+        raise garbled("Azure DevOps's answer names a build without its id or the time it was queued")
     phase, conclusion, ended_at = dated(*_build_phase(build), _instant(build.get("finishTime")))
     starter = inner(build, "requestedFor")
     return Run(
@@ -100,7 +100,7 @@ def timeline_from(body: Json, about: str) -> BuildTimeline:
     """Raises Failed (garbled) if a record has no id or type: it might be a job."""
     records = body.get("records")
     if not isinstance(records, list) or not all(_is_record(record) for record in records):
-        raise garbled(f"Azure DevOps' timeline of {about} has another shape than documented")
+        raise garbled(f"Azure DevOps's timeline of {about} has a different form than documented")
     earlier = [_earlier(attempt, about) for record in records for attempt in _attempts(record, about)]
     return BuildTimeline(tuple(records), tuple(dict.fromkeys(earlier)))
 
@@ -228,14 +228,14 @@ def _attempts(record: Json, about: str) -> list[object]:
     if attempts is None:
         return []
     if not isinstance(attempts, list):
-        raise garbled(f"Azure DevOps' timeline of {about} does not list earlier attempts as documented")
+        raise garbled(f"Azure DevOps's timeline of {about} does not list earlier attempts as documented")
     return attempts
 
 
 def _earlier(attempt: object, about: str) -> str:
     timeline = text(attempt.get("timelineId")) if isinstance(attempt, Mapping) else ""
     if not re.fullmatch(r"[0-9A-Fa-f-]{8,40}", timeline):
-        raise garbled(f"Azure DevOps' timeline of {about} names an earlier attempt without its id")
+        raise garbled(f"Azure DevOps's timeline of {about} names an earlier attempt without its id")
     return timeline.lower()
 
 

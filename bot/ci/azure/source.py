@@ -173,7 +173,9 @@ class AzureDevOps:
         if run.phase is Phase.ENDED:
             return already_ended(run)
         if run.reported.startswith("completed"):
-            detail = "Azure DevOps holds it for completed, so it cannot be cancelled again, but not all of it has ended"
+            detail = (
+                "Azure DevOps calls it completed, so it cannot be cancelled again, but parts of it are still running"
+            )
             return Cancelled(CancelResult.NOT_POSSIBLE, detail)
         if force and run.phase is Phase.ENDING:
             return Cancelled(CancelResult.NOT_POSSIBLE, _NO_FORCE)
@@ -188,7 +190,9 @@ class AzureDevOps:
             tries=1,
         )
         if answer.status_code not in _NO:
-            return Cancelled(CancelResult.ACCEPTED, "Azure DevOps took the request; the build ends when its agent does")
+            return Cancelled(
+                CancelResult.ACCEPTED, "Azure DevOps accepted the request; the build ends when its agent does"
+            )
         run = await self._run(ref, hosts=False)
         if run.phase is Phase.ENDED:
             return already_ended(run)

@@ -1,4 +1,4 @@
-"""Where Azure DevOps' pages and API are, and which build a URL means. Pure; makes no request."""
+"""Where Azure DevOps's pages and API are, and which build a URL means. Pure; makes no request."""
 
 from __future__ import annotations
 

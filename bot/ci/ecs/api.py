@@ -218,4 +218,4 @@ def _are_objects(value: object) -> TypeGuard[list[Json]]:
 
 
 def _garbled(about: str) -> Failed:
-    return garbled(f"ECS' answer on {about} has another shape than documented")
+    return garbled(f"ECS's answer on {about} has a different form than documented")

@@ -1,4 +1,4 @@
-"""ECS' tasks as runs. Pure. A word or a shape that is not in these tables never means "ended".
+"""ECS's tasks as runs. Pure. A word or a shape that is not in these tables never means "ended".
 
 Source: "Amazon ECS task lifecycle" and "Stopped tasks error codes" of the developer guide, `Task` in the API reference.
 """
@@ -41,7 +41,7 @@ def run_from(task: Json, pipeline: Pipeline, url: str) -> Run:
     """One `Task`, without jobs. Raises Failed (garbled) if it has no ARN or time of creation."""
     run_id, created_at = task_id(task.get("taskArn")), _instant(task.get("createdAt"))
     if not run_id or created_at is None:
-        raise garbled("ECS' answer names a task without its ARN or the time it was created")
+        raise garbled("ECS's answer names a task without its ARN or the time it was created")
     phase, conclusion, ended_at = dated(*_phase(task), _instant(task.get("stoppedAt")))
     return Run(
         ref=RunRef(pipeline, run_id, url),
@@ -153,7 +153,7 @@ def _has_begun(task: Json) -> bool:
 
 
 def _reported(task: Json) -> str:
-    """ECS' words with the exit codes, as people look for them: `STOPPED, EssentialContainerExited, apply: exit 1`."""
+    """ECS's words with the exit codes, as people look for them: `STOPPED, EssentialContainerExited, apply: exit 1`."""
     words = [text(task.get(key)) for key in ("lastStatus", "stopCode", "stoppedReason")]
     for container, code in zip(_containers(task), _exit_codes(task), strict=True):
         said = f"exit {code}" if code is not None else text(container.get("reason"))
@@ -179,7 +179,7 @@ def _last(arn: object) -> str:
 
 
 def _instant(value: object) -> datetime | None:
-    """Botocore has made instants of ECS' numbers, in the machine's own zone."""
+    """Botocore has made instants of ECS's numbers, in the machine's own zone."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         return None
     try:

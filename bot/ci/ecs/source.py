@@ -1,6 +1,6 @@
 """Terraform in Amazon ECS tasks, for `bot.ci.frame.Source`.
 
-A run is a task. ECS' lists lag behind, and it forgets a task about an hour after its end: docs/ci/ecs.md says what
+A run is a task. ECS's lists lag behind, and it forgets a task about an hour after its end: docs/ci/ecs.md says what
 that means for an answer.
 """
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _REASON = "asked for by tflock kill-job"
-_STOPS = "ECS took the request: the containers get SIGTERM, and SIGKILL after their stop timeout (30 s unless set)"
+_STOPS = "ECS accepted the request: the containers get SIGTERM, and SIGKILL after their stop timeout (30 s unless set)"
 _NO_SOURCE = "ECS starts no tasks on its own, and none of these says what started it: stop what calls RunTask"
 
 

@@ -106,7 +106,7 @@ class GitHubActions:
             tries=1,
         )
         if answer.status_code != codes.CONFLICT:
-            return Cancelled(CancelResult.ACCEPTED, "GitHub took the request; the run ends when its runner does")
+            return Cancelled(CancelResult.ACCEPTED, "GitHub accepted the request; the run ends when its runner does")
         try:
             run = await self.run(ref)
         except (Absent, Failed):

@@ -25,7 +25,7 @@ async def cancel(client: Client, base_url: str, tree: Tree, *, force: bool) -> C
     left = [*await _cancel_all(client, below), *([tree.missing] if tree.missing else [])]
     if force:
         await _force(client, await read_tree(client, base_url, top.project, top.run.ref.id))
-    detail = "GitLab took the request; its jobs end when their runners do"
+    detail = "GitLab accepted the request; its jobs end when their runners do"
     return Cancelled(CancelResult.ACCEPTED, "; ".join((detail, *left)))
 
 

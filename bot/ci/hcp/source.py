@@ -38,7 +38,7 @@ _LONGEST_RUN = timedelta(days=30)
 
 _TAKEN = {
     End.DISCARD: "the run was waiting, and is discarded",
-    End.CANCEL: f"{SYSTEM} took the request; the run ends when its Terraform does",
+    End.CANCEL: f"{SYSTEM} accepted the request; the run ends when its Terraform does",
     End.FORCE: f"{SYSTEM} ends the run at once and unlocks the workspace; what an agent started may still be running",
 }
 

@@ -171,7 +171,7 @@ class JenkinsApi:
         body = await self.get_object("/crumbIssuer", "the crumb issuer", "crumb,crumbRequestField")
         field, crumb = text(body.get("crumbRequestField")), text(body.get("crumb"))
         if not re.fullmatch(r"[A-Za-z.-]{1,50}", field) or not re.fullmatch(r"[\x21-\x7e]{1,500}", crumb):
-            raise garbled("Jenkins wants a crumb and gives none")
+            raise garbled("Jenkins requires a crumb and gives none")
         return {field: crumb}
 
 

@@ -148,7 +148,9 @@ class Jenkins:
             return await self._force(run)
         await self._end(run, "stop")
         hardest = "; a freestyle build has no harder end than this" if force else ""
-        return Cancelled(CancelResult.ACCEPTED, f"Jenkins took the request; the build ends when its steps do{hardest}")
+        return Cancelled(
+            CancelResult.ACCEPTED, f"Jenkins accepted the request; the build ends when its steps do{hardest}"
+        )
 
     async def _force(self, run: Run) -> Cancelled:
         try:
@@ -175,7 +177,9 @@ class Jenkins:
         await self._api.post(f"{job_path(job)}/{verb}", job, "Job/Configure", doing=f"to {verb}")
         if await self.is_switched(pipeline, on=on):
             return Switched(SwitchResult.DONE)
-        detail = f"Jenkins took the request and did not {verb} it: a branch is switched with its multibranch project"
+        detail = (
+            f"Jenkins accepted the request and did not {verb} it: a branch is switched with its multibranch project"
+        )
         return Switched(SwitchResult.NOT_KNOWN, detail)
 
     async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:

@@ -125,7 +125,7 @@ def _http(given: Mapping[str, Any], env: Mapping[str, str]) -> Keys:
             },
         )  # fmt: skip
     keys = Keys("http", {"type": "http", **values})
-    keys.notes.append("if the server wants a login, give username_env and password_env")
+    keys.notes.append("if the server requires a login, give username_env and password_env")
     return keys
 
 

@@ -287,11 +287,11 @@ def _already_unlocked(found: Classified) -> Advice:
 
 
 def _wrong_lock_id(found: Classified) -> Advice:
-    what: Phrase = ("The lock that is there now is not the one that was to be released: it may have changed hands.",)
+    what: Phrase = ("The lock that exists now is not the one you tried to release: it may have changed hands.",)
     if found.says("should be numerical", "googleapi", "gs://", "strconv.parseint"):
         what = (
             (
-                "Google's backend wants a number as the lock ID: the generation of the lock object. "
+                "Google's backend expects a number as the lock ID: the generation of the lock object. "
                 "The ID that was given is not that of the lock that is there now."
             ),
         )
@@ -458,7 +458,7 @@ def _expired(found: Classified) -> Advice:
 def _denied(found: Classified) -> Advice:
     where = "the provider's service" if found.about is About.PROVIDER else "the store of the state and its lock"
     what: Phrase = (
-        f"These credentials don't have a right that {where} wants.",
+        f"These credentials don't have a right that {where} requires.",
         *(() if found.about is About.PROVIDER else (" So nothing is known of the lock: it may be free or held.",)),
         *_belongs(found),
     )

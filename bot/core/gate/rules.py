@@ -112,7 +112,7 @@ def tied(case: Case, now: datetime) -> Finding:
     if found.is_exact:
         return Finding(rule, Effect.HOLDS, reason)
     if case.policy.by_time is ByTime.REFUSE:
-        refused = "; only the timing fits, and the policy (policy.by_time: refuse) wants proof"
+        refused = "; only the timing fits, and the policy (policy.by_time: refuse) requires proof"
         return Finding(rule, Effect.REFUSES, (*reason, refused))
     return Finding(rule, Effect.WANTS_APPROVAL, (*reason, "; only the timing fits"))
 

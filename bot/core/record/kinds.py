@@ -85,7 +85,7 @@ MEANINGS: Mapping[str, Meaning] = {
     Kind.HOLD_REQUESTED: Meaning("Hold asked for", did="asked to hold"),
     Kind.HOLD_PLACED: Meaning("State held", did="held", mark=MarkKind.UNLOCK),
     Kind.HOLD_PROLONGED: Meaning("Hold prolonged", did="prolonged the hold"),
-    Kind.HOLD_LIFT_REQUESTED: Meaning("End of a hold asked for", did="asked to lift the hold"),
+    Kind.HOLD_LIFT_REQUESTED: Meaning("Asked to end a hold", did="asked to lift the hold"),
     Kind.HOLD_ENDED: Meaning("Hold ended", did="lifted the hold", mark=MarkKind.UNLOCK),
     Kind.EXPORT_MADE: Meaning("Exported", did="exported", is_of_exports=True),
     Kind.FOLLOWUP_PROPOSED: Meaning("Follow-up proposed", is_of_exports=True),

@@ -46,7 +46,7 @@ _SUBJECTS = {subject: group for group, (_, subjects) in GROUPS.items() for subje
 _EFFECTS = {
     "holds": ("ok", "holds"),
     "warns": ("warn", "warning"),
-    "wants_approval": ("warn", "wants approval"),
+    "wants_approval": ("warn", "needs approval"),
     "refuses": ("no", "refuses"),
 }
 

@@ -144,7 +144,9 @@ def _course(alert: Alert) -> Iterable[Fact]:
         yield Fact("Table:", (Quoted(alert.concern.subject), "."))
     if alert.snoozed_until is not None:
         who = Person(alert.snoozed_by, "")
-        yield Fact("Snoozed", (" by ", who, " until ", alert.snoozed_until, ". It comes back if it is still so."))
+        yield Fact(
+            "Snoozed", (" by ", who, " until ", alert.snoozed_until, ". It comes back if nothing has changed by then.")
+        )
 
 
 def _buttons(alert: Alert) -> list[Element]:

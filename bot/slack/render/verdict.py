@@ -205,7 +205,7 @@ def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
         left: Phrase = () if inspection is None else (" (in ", verdict.until - inspection.at, ")")
         return Fact((f"{name} is locked. It can be unlocked at ", verdict.until, *left, "."), (), Icon.WAIT)
     if first.rule is Rule.TIED and _is_by_time(inspection):
-        words = f"{name} is locked. Only the timing ties a run to it, and its policy wants proof."
+        words = f"{name} is locked. Only the timing ties a run to it, and its policy requires proof."
         return Fact((words,), (), Icon.BAD)
     if first.rule is Rule.DEAD and inspection is not None and is_running(inspection):
         return Fact((f"{name} is locked by a run that is still working. Don't unlock it.",), (), Icon.BAD)
@@ -278,7 +278,7 @@ def _is_by_time(inspection: Inspection | None) -> bool:
 
 
 _BY_TIME: Phrase = (
-    "This state's policy wants proof (",
+    "This state's policy requires proof (",
     Quoted("policy.by_time: refuse"),
     "). Wait until the lock is released, or ask whoever maintains tflock's configuration to set it to ",
     Quoted("approval"),

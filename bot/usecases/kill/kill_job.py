@@ -245,7 +245,7 @@ def _who_approves(world: World, chosen: KillTarget) -> Phrase:
     who = {Approvers.OWNER: "the owner of the lock of", Approvers.GROUP: "a member of the approval group of"}
     asked = [(world.approvers(tie.state).by, tie.state) for tie in chosen.demanding]
     wanted = [f"{who[by]} {state}" for by, state in asked if by in who]
-    return (f"the policy (approval.by) wants {' and '.join(wanted)} to approve",) if wanted else ()
+    return (f"the policy (approval.by) requires {' and '.join(wanted)} to approve",) if wanted else ()
 
 
 async def _write_order(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:

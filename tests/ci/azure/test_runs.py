@@ -1,4 +1,4 @@
-"""Azure DevOps' words row by row (statuses, results, states), and that nothing odd ever makes something ended."""
+"""Azure DevOps's words row by row (statuses, results, states), and that nothing odd ever makes something ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ECS' words row by row (states, stop codes, exit codes), and that nothing odd ever makes a task ended."""
+"""ECS's words row by row (states, stop codes, exit codes), and that nothing odd ever makes a task ended."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def test_where_the_policy_says_so_the_time_alone_refuses(make, says):
     effect, words, _, waits = says(Rule.TIED, make.case(looks=(make.look(make.run()),), policy=strict))
 
     assert (effect, waits) == (REFUSES, False)
-    assert words.endswith("only the timing fits, and the policy (policy.by_time: refuse) wants proof")
+    assert words.endswith("only the timing fits, and the policy (policy.by_time: refuse) requires proof")
     assert says(Rule.TIED, make.case(policy=strict))[0] is HOLDS
 
 

@@ -46,7 +46,7 @@ async def test_a_run_that_only_time_ties_is_released_by_two_members_unless_the_p
     report, _, ruling = await asked(scene)
 
     assert ruling is Ruling.REFUSE
-    assert "the policy (policy.by_time: refuse) wants proof" in plain(report.verdict[Rule.TIED].reason)
+    assert "the policy (policy.by_time: refuse) requires proof" in plain(report.verdict[Rule.TIED].reason)
     assert "then a second person can approve" in plain(advice(report.verdict, "staging", report.inspection))
     assert await scene.stands(lock)
 

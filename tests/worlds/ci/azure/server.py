@@ -1,4 +1,4 @@
-"""A stand-in for Azure DevOps' Build API on loopback: documented shapes, limits and refusals, real life cycles.
+"""A stand-in for Azure DevOps's Build API on loopback: documented shapes, limits and refusals, real life cycles.
 
 Source: https://learn.microsoft.com/en-us/rest/api/azure/devops/build/.
 """

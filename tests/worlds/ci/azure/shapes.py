@@ -12,7 +12,7 @@ _NOBODY = "00000002-0000-8888-8000-000000000000"
 
 
 def stamp(at: datetime | None) -> str | None:
-    """Azure DevOps' instants have seven digits behind the point, less the zeros at their end."""
+    """Azure DevOps's instants have seven digits behind the point, less the zeros at their end."""
     if at is None:
         return None
     text = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0").rstrip("0").rstrip(".")

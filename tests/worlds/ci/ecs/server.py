@@ -1,4 +1,4 @@
-"""A stand-in for Amazon ECS' JSON 1.1 API on loopback: documented shapes, limits and refusals, real life cycles.
+"""A stand-in for Amazon ECS's JSON 1.1 API on loopback: documented shapes, limits and refusals, real life cycles.
 
 Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ and botocore's model of the service.
 """
