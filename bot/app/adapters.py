@@ -7,6 +7,7 @@ A CI or ticket system is imported where the configuration names it: few installa
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict
@@ -29,6 +30,7 @@ from bot.config.models import (
     TicketsSection,
 )
 from bot.config.settings import Config, Secret
+from bot.core.run import Pipeline
 from bot.ports.files import ExportTarget
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
@@ -48,9 +50,8 @@ class SystemClock:
         return time.clock_gettime(_COUNTS_SLEEP)
 
 
-def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
-    """Every configured CI system, by its name in the configuration."""
-    pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
+def run_sources(config: Config, aws: AwsClients, pipelines: Collection[Pipeline]) -> dict[str, RunSource]:
+    """Every configured CI system, by its name in the configuration. `pipelines` are those of all states."""
     return {
         name: Source(_ci_system(section, Configured(name=name, clock=SystemClock(), pipelines=pipelines), config, aws))
         for name, section in config.ci.items()

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 
 from bot.aws.clients import AwsClients
-from bot.backends.frame import Kind, Means, Store
+from bot.backends.frame import Kind, Lists, Means, Store
 from bot.config.section import BackendSection
 from bot.config.settings import Config, StateSettings
 from bot.core.gate.inspection import StateName
@@ -31,6 +31,12 @@ def kind(name: str) -> Kind:
     return made
 
 
+def lister(name: str) -> Lists:
+    """The same type of backend, whose sections have a `listing`."""
+    made: Lists = import_module(f"bot.backends.{name}.kind").KIND
+    return made
+
+
 def opened(settings: StateSettings, made_with: Means) -> Store:
     """A state's backend. Raises ConfigInvalid for one that cannot be made."""
     return kind(settings.backend.type).open(settings.backend, made_with)
@@ -38,7 +44,7 @@ def opened(settings: StateSettings, made_with: Means) -> Store:
 
 def lock_backends(config: Config, made_with: Means) -> dict[str, State]:
     """Every configured state with its backend, by its name. Raises ConfigInvalid."""
-    return {name: _state(settings, opened(settings, made_with)) for name, settings in config.states.items()}
+    return {name: state_of(settings, made_with) for name, settings in config.states.items()}
 
 
 def lock_sweep(config: Config, made_with: Means) -> LockSweep:
@@ -60,7 +66,7 @@ class _Sweeps:
         self._kinds = {name: settings.backend.type for name, settings in config.states.items()}
 
     async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
-        mine = {each: [name for name in names if self._kinds[name] == each] for each in self._sweeps}
+        mine = {each: [name for name in names if self._kinds.get(name) == each] for each in self._sweeps}
         asked = [self._sweeps[each].read_locks(wanted) for each, wanted in mine.items() if wanted]
         return {name: seen for found in await asyncio.gather(*asked) for name, seen in found.items()}
 
@@ -72,7 +78,9 @@ def _by_kind(config: Config) -> dict[str, dict[str, BackendSection]]:
     return found
 
 
-def _state(settings: StateSettings, store: Store) -> State:
+def state_of(settings: StateSettings, made_with: Means) -> State:
+    """A state with its backend. Raises ConfigInvalid for one that cannot be made."""
+    store = opened(settings, made_with)
     return State(
         name=StateName(settings.name, settings.description, settings.protected),
         backend=store.backend,

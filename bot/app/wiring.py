@@ -21,11 +21,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import worker
 from bot.app import stores
 from bot.app.adapters import SystemClock, export_targets, run_sources, ticket_system
+from bot.app.discovery import Discovery, LivePipelines, LiveStates, LiveSweep
 from bot.app.metrics import Metrics
 from bot.aws.clients import AwsClients
 from bot.backends.frame import Means
 from bot.config.settings import Config
-from bot.errors import ConfigInvalid
+from bot.errors import ConfigInvalid, TflockError, UnknownState
 from bot.export.exporter import FileExporter
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
@@ -46,6 +47,7 @@ VAR = Path("var")
 """Where the embedded Redis lives, below the working directory."""
 
 _WARM_WITHIN = 5.0
+_FOUND_WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,20 @@ class Wiring:
     docket: Docket
     jobs: DocketJobs
     redis: Client
+    discovery: Discovery
+
+    def named(self, name: str) -> str:
+        """The state's name as `Config.named`, of all that are known now. Raises UnknownState, or TflockError if it may
+        be among those that could not be listed.
+        """
+        try:
+            return self.discovery.config.named(name)
+        except UnknownState:
+            if not self.discovery.problems:
+                raise
+            raise TflockError(
+                f"{name} is not among the states that are known, and {'; '.join(self.discovery.problems)}."
+            ) from None
 
 
 @asynccontextmanager
@@ -84,15 +100,30 @@ async def build(config: Config) -> AsyncIterator[Bot]:
 
     Raises ConfigInvalid for a Redis that cannot be, JournalAway if the embedded Redis does not start.
     """
-    async with with_redis(config) as wiring:
+    async with with_redis(config) as wiring, _discovering(wiring.discovery):
         bot = _assemble(config, wiring)
-        warming = asyncio.create_task(stores.warm(config, wiring.means))
+        warming = asyncio.create_task(stores.warm(wiring.discovery.config, wiring.means))
         try:
             await asyncio.wait({warming}, timeout=_WARM_WITHIN)  # else the first answers would wait for it
             async with bot.intake.tended(), bot.backlog.worked_off():
                 yield bot
         finally:
             await ended(warming)
+
+
+@asynccontextmanager
+async def _discovering(discovery: Discovery) -> AsyncIterator[None]:
+    """Waits a while for the states that patterns mean, and looks for them again as long as the bot runs."""
+    if not discovery.config.patterns:
+        yield
+        return
+    looked = asyncio.Event()
+    looking = asyncio.create_task(discovery.run(looked))
+    try:
+        await asyncio.wait({asyncio.create_task(looked.wait())}, timeout=_FOUND_WITHIN)
+        yield
+    finally:
+        await ended(looking)
 
 
 @asynccontextmanager
@@ -108,6 +139,7 @@ async def beside_a_bot(config: Config) -> AsyncIterator[Wiring]:
     """Wired to a Redis that someone runs already, if there is one: none is started."""
     url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
     async with wired(config, url) as wiring:
+        await wiring.discovery.start()
         yield wiring
 
 
@@ -123,13 +155,18 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
         stack.push_async_callback(client.aclose)
         stack.push_async_callback(aws.aclose)
         wiring = _wiring(config, session, client, aws, open_docket(url))
-        for close in wiring.means.closing:
-            stack.push_async_callback(close)
+        stack.push_async_callback(_closed, wiring.means)
         for source in wiring.world.sources.values():
             stack.push_async_callback(source.aclose)
         if wiring.world.tickets is not None:
             stack.push_async_callback(wiring.world.tickets.aclose)
         yield wiring
+
+
+async def _closed(means: Means) -> None:
+    """Ends what states were made with, those that were found later, too."""
+    for close in reversed(means.closing):
+        await close()
 
 
 async def ended(task: asyncio.Task[None]) -> None:
@@ -146,9 +183,11 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
     records, jobs = RedisRecords(client, rng=rng), DocketJobs(docket)
     means = stores.means(config, aws, records, clock)
+    states, pipelines = LiveStates(stores.lock_backends(config, means)), LivePipelines(config)
+    sweep = LiveSweep(stores.lock_sweep(config, means))
     world = World(
-        states=stores.lock_backends(config, means),
-        sources=run_sources(config, aws),
+        states=states,
+        sources=run_sources(config, aws, pipelines),
         journal=journal,
         records=records,
         directory=directory,
@@ -170,12 +209,13 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
         export_zone=config.export.timezone,
-        sweep=stores.lock_sweep(config, means),
+        sweep=sweep,
         watch=config.watch,
         alerts_channel=config.slack.alerts_channel,
         private_incident_channels=config.slack.private_incident_channels,
     )
-    return Wiring(world, slack, directory, metrics, aws, means, docket, jobs, client)
+    discovery = Discovery(config, means, records, states, sweep, pipelines)
+    return Wiring(world, slack, directory, metrics, aws, means, docket, jobs, client, discovery)
 
 
 def _assemble(config: Config, wiring: Wiring) -> Bot:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from bot.aws.clients import AwsClients
+from bot.core.evidence import Observation
 from bot.core.lock import Rights
 from bot.ports.clock import Clock
 from bot.ports.locks import CheckedBackend, HoldBackend, LockSweep
@@ -47,6 +48,16 @@ class Store:
     holds: HoldBackend | None = None
     table: str = ""
     lock_table: Hashable = None
+
+
+class Lists(Protocol):
+    """What a kind whose sections have a `listing` does, too."""
+
+    async def states(self, section: Any, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
+        """The names, as `listing` has them, of the states in the section's container that begin so. A state whose
+        lock is there is one, too, where it is listed. Takes half a minute at most.
+        """
+        ...
 
 
 class Kind(Protocol):

@@ -55,6 +55,9 @@ _OPEN = frozenset({Trouble.TIMED_OUT, Trouble.NO_CONNECTION, Trouble.SERVER_ERRO
 _MORE_FOR_CONTENTS = 45.0
 """Seconds: all of a state's objects are followed, which takes longer than to look at its head."""
 
+LISTED_WITHIN = 30.0
+"""Seconds: a listing of all states of a container has many pages."""
+
 _NO_TABLE = DigestSeen(DigestMatch.NO_TABLE)
 
 

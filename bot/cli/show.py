@@ -41,17 +41,16 @@ async def show_status(config: Config, state: str | None, *, as_json: bool) -> in
 
     Raises UnknownState.
     """
-    state = None if state is None else config.named(state)
     async with beside_a_bot(config) as wiring:
         world = wiring.world
+        state = None if state is None else wiring.named(state)
         return await (_show_all(world, as_json=as_json) if state is None else _show(world, state, as_json=as_json))
 
 
 async def show_who(config: Config, state: str, *, as_json: bool) -> int:
     """The person behind the lock. Slack is asked only where its token is set. Raises UnknownState."""
-    state = config.named(state)
     async with beside_a_bot(config) as wiring:
-        world = wiring.world
+        world, state = wiring.world, wiring.named(state)
         inspection = await inspect(world, world.state(state), without_claims=True)
         if config.slack.bot_token is None:
             report = _without_slack(inspection)
@@ -66,9 +65,8 @@ async def show_recovery(config: Config, state: str, *, run_url: str, as_json: bo
 
     Raises UnknownState, NoSuchRun.
     """
-    state = config.named(state)
     async with beside_a_bot(config) as wiring:
-        found = await recover(wiring.world, state, Asked(run_url))
+        found = await recover(wiring.world, wiring.named(state), Asked(run_url))
     output(recovery_json(found) if as_json else recovery_lines(found))
     return OK if found.difference is not None else FAILED
 

@@ -47,9 +47,8 @@ def timeout_of(text: str) -> timedelta:
 
 async def wait_for(config: Config, name: str, environ: Mapping[str, str], *, timeout: timedelta) -> int:  # noqa: ASYNC109 - the asker's own patience, an answer and no cancellation
     """Polls until the way is free. Returns the exit code. Raises UnknownState."""
-    name = config.named(name)
     async with beside_a_bot(config) as wiring:
-        world = wiring.world
+        world, name = wiring.world, wiring.named(name)
         own = await asyncio.to_thread(_own_run, world, environ)
         return await _Wait(world, world.state(name), own, timeout).until_free()
 

@@ -19,6 +19,7 @@ from bot.core.nearest import did_you_mean
 from bot.core.systems import BY_TYPE
 
 _STATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
+_VARIABLE = re.compile(r"\{[a-z][a-z0-9_]*\}")
 _PLAIN = {
     "missing": "is required",
     "string_type": "must be text (put it in quotes)",
@@ -113,7 +114,7 @@ def _channels(slack: Mapping[str, Any], *, need_slack: bool) -> Iterator[Finding
 def _state_name(path: KeyPath, name: str) -> Iterator[Finding]:
     if name.isdigit():
         yield path, "a state's name must not be just a number: kill-job could not distinguish it from a run id"
-    elif _STATE_NAME.fullmatch(name) is None:
+    elif _STATE_NAME.fullmatch(_VARIABLE.sub("x", name)) is None:
         yield path, "a state's name begins with a letter or digit, and has at most 60 letters, digits, . _ or -"
 
 

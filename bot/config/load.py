@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bot.config import patterns
 from bot.config.checks import cross_checks, translated
 from bot.config.models import DEFAULT_VARIABLES, ApprovalSection, AwsSection, ConfigFile, EcsSection, PolicySection
 from bot.config.secret_files import OWN, Resolved, named_in, resolved
 from bot.config.section import REGION_VARIABLES
-from bot.config.settings import Config, Secret, SlackSettings, StateSettings
+from bot.config.settings import Config, Secret, SlackSettings, StatePattern, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
 from bot.core.policy import (
@@ -87,6 +88,7 @@ def _checked(parsed: Parsed, environ: Mapping[str, str], *, need_slack: bool) ->
     findings = [*parsed.findings, *cross_checks(parsed.values, environ, need_slack=need_slack)]
     try:
         file = ConfigFile.model_validate(parsed.values)
+        findings += patterns.findings(file.states)
     except ValidationError as invalid:
         findings += [translated(error, parsed.values) for error in invalid.errors(include_url=False)]
         file = None
@@ -138,7 +140,8 @@ def _built(path: Path, file: ConfigFile, given: Resolved) -> Config:
             for name, given in file.ci.items()
             if isinstance(given, EcsSection)
         },
-        states={name: _state(name, file, aws) for name in file.states},
+        states={name: _state(name, file, aws) for name in file.states if not patterns.is_pattern(name)},
+        patterns=tuple(_pattern(name, file, aws) for name in file.states if patterns.is_pattern(name)),
         holders=Holders(
             ci_hosts=file.holders.ci_hosts,
             run_id_hosts=file.holders.run_id_hosts,
@@ -168,7 +171,7 @@ def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
     return StateSettings(
         name=name,
         description=given.description,
-        protected=given.protected,
+        protected=given.protected is True,
         backend=given.backend.with_defaults(dict(aws)),
         pipelines=tuple(
             Pipeline(
@@ -181,6 +184,15 @@ def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
         approval=_approval(given.approval) if given.approval is not None else None,
         auto_release=AutoRelease(**dict(given.auto_release)) if given.auto_release is not None else None,
     )
+
+
+def _pattern(name: str, file: ConfigFile, aws: AwsSection) -> StatePattern:
+    given, template = file.states[name].protected, _state(name, file, aws)
+    listing = template.backend.listing
+    if listing is None:
+        raise AssertionError("a pattern whose states cannot be listed is a problem of the file")
+    protected = {} if isinstance(given, bool) else given
+    return StatePattern(template, listing, patterns.expression(listing.name), protected)
 
 
 def _variables(file: ConfigFile) -> Iterator[str]:

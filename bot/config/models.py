@@ -31,6 +31,7 @@ from bot.config.values import (
     LoopStarts,
     OverdueFactor,
     PipelineValue,
+    Protected,
     RunIdTemplate,
     Text,
     Url,
@@ -126,7 +127,8 @@ class AutoReleaseSection(Section):
 
 class StateSection(Section):
     description: str = ""
-    protected: StrictBool = False
+    protected: Protected = False
+    discover: StrictBool = False
     auto_release: AutoReleaseSection | None = None
     approval: ApprovalSection | None = None
     backend: AnyBackend

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,14 @@ from pydantic import BaseModel, ConfigDict
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 Problem: TypeAlias = tuple[str | None, str]
 """A key of the section, None for all of the section, and what is wrong there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Where a state is listed: what holds it, with the way there, and its name in it."""
+
+    container: tuple[str, ...]
+    name: str
 
 
 class Section(BaseModel):
@@ -46,6 +55,11 @@ class BackendSection(Section):
     @abstractmethod
     def lock_path(self) -> str:
         """The `Path` that this state's locks carry, by which a pasted error is known."""
+
+    @property
+    def listing(self) -> Listing | None:
+        """Where the store lists this state; None if its kind has no `states`."""
+        return None
 
     def with_defaults(self, aws: Mapping[str, Any]) -> Self:  # noqa: ARG002 - only who is reached as AWS is
         """The same with the defaults of the `aws` section filled in."""

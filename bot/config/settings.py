@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import SecretStr
 
 from bot.config.models import AwsSection, CiSection, ExportSection, TicketsSection, TimelineSection
+from bot.config.patterns import filled
 from bot.config.secret_files import SecretFile
-from bot.config.section import BackendSection
+from bot.config.section import BackendSection, Listing
 from bot.core.nearest import did_you_mean, known_as
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
@@ -52,8 +55,45 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StatePattern:
+    """One entry for many states. `template` has `{variables}` in its texts; `expression` matches the names that
+    `listing` lists them by. `protected` are the values of variables, with `*` for anything, of which a state that
+    has one is protected.
+    """
+
+    template: StateSettings
+    listing: Listing
+    expression: re.Pattern[str]
+    protected: Mapping[str, tuple[str, ...]]
+
+    def state(self, listed_as: str) -> StateSettings | None:
+        """The state of this name in the store; None if the pattern does not mean it."""
+        found = self.expression.fullmatch(listed_as)
+        if found is None:
+            return None
+        values, template = found.groupdict(), self.template
+        is_protected = template.protected or any(
+            fnmatchcase(values[name], wanted) for name, texts in self.protected.items() for wanted in texts
+        )
+        changed = {key: filled(value, values) for key, value in template.backend if isinstance(value, str)}
+        return replace(
+            template,
+            name=filled(template.name, values),
+            description=filled(template.description, values),
+            protected=is_protected,
+            backend=template.backend.model_copy(update=changed),
+            pipelines=tuple(
+                replace(each, fields=tuple((key, filled(value, values)) for key, value in each.fields))
+                for each in template.pipelines
+            ),
+            auto_release=None if is_protected else template.auto_release,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """All that is configured. `tickets` None: follow-ups are filed nowhere.
+    """All that is configured. `tickets` None: follow-ups are filed nowhere. `states` are those that the file names
+    one by one; those that `patterns` mean are found while tflock runs (`bot.app.discovery`).
 
     `aws` and the ECS sections of `ci` have the region that the environment names if the file names none; None, or
     for ECS empty, leaves it to botocore. `secrets` has the value of each variable that a section names in a
@@ -65,6 +105,7 @@ class Config:
     aws: AwsSection
     ci: Mapping[str, CiSection]
     states: Mapping[str, StateSettings]
+    patterns: tuple[StatePattern, ...]
     holders: Holders
     policy: Policy
     watch: WatchRule

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, StrictFloat, StrictInt, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, StrictFloat, StrictInt, StringConstraints
 
 from bot.core.hours import hours_from
 from bot.core.policy import run_id_pattern
@@ -96,6 +96,17 @@ def _zone_name(value: str) -> str:
         raise ValueError("must be a time zone that this machine knows, such as Europe/Berlin") from None
 
 
+def _protected(value: object) -> bool | dict[str, tuple[str, ...]]:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, dict) or not value:
+        raise ValueError("must be true or false")
+    given = {str(name): tuple(each) if isinstance(each, list) else (each,) for name, each in value.items()}
+    if not all(isinstance(text, str) and text for texts in given.values() for text in texts):
+        raise ValueError("must be true, false, or the values of variables that are protected, such as {env: prod}")
+    return given
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 WaitTime = Annotated[timedelta, BeforeValidator(_duration)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_zero)]
@@ -149,6 +160,7 @@ Host = Annotated[
     str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?", "must be a host's name, without https://")
 ]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
+Protected = Annotated[bool | dict[str, tuple[str, ...]], PlainValidator(_protected)]
 Hours = Annotated[str, AfterValidator(lambda text: hours_from(text).text)]
 RunIdTemplate = Annotated[str, AfterValidator(_run_id_template)]
 LoopStarts = Annotated[StrictInt, _from_to(2, 1000)]

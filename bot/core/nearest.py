@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 
@@ -24,9 +25,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     A word that is like the beginning of a known one is nearly as good as one that is like all of it.
     """
     typed = word[:_LONGEST].lower()
-    ranked = [(_likeness(typed, name.lower()), name) for name in known]
-    likeness, name = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
-    return name if likeness >= _LIKE_ENOUGH else None
+    letters, best, nearest = Counter(typed), 0.0, None
+    for name in known:
+        lower = name.lower()
+        # most of ten thousand names have too few letters in common for a closer look
+        if (limit := _at_most(typed, letters, lower)) >= _LIKE_ENOUGH and limit > best:
+            likeness = _likeness(typed, lower)
+            best, nearest = (likeness, name) if likeness > best else (best, nearest)
+    return nearest if best >= _LIKE_ENOUGH else None
+
+
+def _at_most(typed: str, letters: Counter[str], name: str) -> float:
+    """What `_likeness` cannot exceed, by the letters that both have."""
+    common = sum(min(count, name.count(letter)) for letter, count in letters.items())
+    short = min(len(name), len(typed) + 1)
+    if not common:
+        return 0.0
+    return max(2 * common / (len(typed) + len(name)), 2 * min(common, short) / (len(typed) + short))
 
 
 def _likeness(typed: str, name: str) -> float:

@@ -37,16 +37,26 @@ async def examine(config: Config, *, as_json: bool, everything: bool = False, st
     With `everything` a line for each check. With `state` only that one is checked, with everything that all states
     share. Raises UnknownState, and ConfigInvalid for a REDIS_URL that cannot be one.
     """
-    if state is not None:
-        name = config.named(state)
-        config = replace(config, states={name: config.states[name]})
     progress = _Progress(is_shown=not as_json and sys.stderr.isatty())
     async with beside_a_bot(config) as wiring:
+        config = _of_interest(config, wiring, state)
         found = await asyncio.gather(*(_checked(checked, config, wiring, progress) for checked in CHECKS))
     progress.clear()
     results = list(chain.from_iterable(found))
     typer.echo(_document(results) if as_json else redact("\n".join(_lines(results, everything=everything))))
     return not any(result.stops for result in results)
+
+
+def _of_interest(config: Config, wiring: Wiring, state: str | None) -> Config:
+    """The configuration with the states to look at: the one that is asked for, or all that the file names and, of those
+    that a pattern means, the first one: the rest are reached in the same way.
+    """
+    known = wiring.discovery.config
+    if state is not None:
+        name = wiring.named(state)
+        return replace(known, states={name: known.states[name]})
+    samples = (next(iter(found), None) for found in wiring.discovery.found.values())
+    return replace(known, states={**config.states, **{each.name: each for each in samples if each is not None}})
 
 
 async def _checked(checked: ModuleType, config: Config, wiring: Wiring, progress: _Progress) -> list[Result]:

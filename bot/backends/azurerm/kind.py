@@ -13,7 +13,8 @@ from bot.backends.credentials import Credentials
 from bot.backends.frame import Means, Store
 from bot.backends.holding import HoldingBackend
 from bot.backends.proof import Proofs
-from bot.backends.remote import Folder, ListingSweep
+from bot.backends.remote import LISTED_WITHIN, Folder, ListingSweep, observed
+from bot.core.evidence import Observation
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Client, Limits
 
@@ -55,6 +56,16 @@ class AzureKind:
             way_to=lambda name: _way(sections[name]),
             held=_held,
         )
+
+    async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
+        container, at = _container(section, means), means.clock.now()
+        about = f"{container.name}/{beginning}"
+
+        async def listed() -> tuple[str, ...]:
+            found = await container.listed(about, beginning, "metadata")
+            return tuple(entry.findtext("Name", "") for entry in found)
+
+        return await observed(listed, SERVICE, READ, at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bot.config.section import BackendSection
+from bot.config.section import BackendSection, Listing
 from bot.config.values import ContainerName, StateKey, StorageAccountName, Text, Url, Variable
 
 
@@ -36,6 +36,10 @@ class Backend(BackendSection):
         Source: `keyEnvPrefix` in Terraform's `internal/backend/remote-state/azure/backend_state.go`.
         """
         return self.key if self.workspace == "default" else f"{self.key}env:{self.workspace}"
+
+    @property
+    def listing(self) -> Listing:
+        return Listing((self.endpoint_url or "", self.storage_account, self.container), self.blob)
 
     @property
     def lock_path(self) -> str:

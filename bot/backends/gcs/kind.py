@@ -13,9 +13,11 @@ from bot.backends.gcs.section import Backend
 from bot.backends.gcs.store import GOOGLES, SERVICE, Bucket, GcsStore, errors
 from bot.backends.holding import HoldingBackend
 from bot.backends.proof import Proofs
-from bot.backends.remote import Folder, ListingSweep
+from bot.backends.remote import LISTED_WITHIN, Folder, ListingSweep, observed
+from bot.core.evidence import Observation
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Client, Limits
+from bot.http.values import text
 
 CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=True)
 _LIMITS = Limits(connect=3, read=8, overall=10)
@@ -58,6 +60,18 @@ class GcsKind:
             way_to=lambda name: _way(sections[name]),
             held=_held,
         )
+
+    async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
+        bucket, at = _bucket(section, means), means.clock.now()
+        about = f"gs://{bucket.name}/{beginning}"
+
+        async def listed() -> tuple[str, ...]:
+            found = await bucket.listed(about, prefix=beginning, fields="items(name),nextPageToken")
+            names = (text(item.get("name")) for item in found)
+            states = (name.removesuffix(".tflock") + ".tfstate" if name.endswith(".tflock") else name for name in names)
+            return tuple(dict.fromkeys(states))
+
+        return await observed(listed, SERVICE, "storage.objects.list", at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bot.config.section import BackendSection
+from bot.config.section import BackendSection, Listing
 from bot.config.values import GoogleBucketName, Text, Url, Variable
 
 
@@ -36,6 +36,10 @@ class Backend(BackendSection):
         """
         prefix = self.prefix.lstrip("/")
         return posixpath.normpath(f"{prefix}/{self.workspace}") if prefix else self.workspace
+
+    @property
+    def listing(self) -> Listing:
+        return Listing((self.endpoint_url or "", self.bucket), f"{self.object_base}.tfstate")
 
     @property
     def lock_path(self) -> str:

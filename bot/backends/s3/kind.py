@@ -10,9 +10,11 @@ from bot.backends.frame import Means, Store
 from bot.backends.proof import Proofs
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
+from bot.backends.s3.listing import states_listed
 from bot.backends.s3.section import Backend
 from bot.backends.s3.sweep import S3Sweep
 from bot.backends.s3.table import LOOK_WITHIN
+from bot.core.evidence import Observation
 from bot.core.lock import PlaceKind, Rights
 
 _PATIENT = 10.0
@@ -49,6 +51,10 @@ class S3Kind:
     def sweep(self, sections: Mapping[str, Backend], means: Means) -> S3Sweep:
         addresses = {name: address_of(section) for name, section in sections.items()}
         return S3Sweep(addresses, means.aws, means.clock, rng=random.SystemRandom())
+
+    async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
+        address = address_of(section)
+        return await states_listed(address.access, means.aws, means.clock, bucket=address.bucket, beginning=beginning)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         await means.aws.warm(address_of(section).access for section in sections.values())

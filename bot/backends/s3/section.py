@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import StrictBool
 
 from bot.backends.s3.layout import object_key
-from bot.config.section import REGION_VARIABLES, BackendSection, Problem
+from bot.config.section import REGION_VARIABLES, BackendSection, Listing, Problem
 from bot.config.values import BucketName, StateKey, TableName, Text, Url
 
 
@@ -48,6 +48,10 @@ class Backend(BackendSection):
     @property
     def lock_path(self) -> str:
         return f"{self.bucket}/{self.object_key}"
+
+    @property
+    def listing(self) -> Listing:
+        return Listing((self.endpoint_url or "", self.bucket), self.object_key)
 
     def with_defaults(self, aws: Mapping[str, Any]) -> Self:
         return self.model_copy(update={key: getattr(self, key) or default for key, default in aws.items()})

@@ -13,7 +13,7 @@ from bot.backends.azurerm.credentials import SharedAccessSignature
 from bot.backends.azurerm.kind import KIND
 from bot.backends.azurerm.section import Backend
 from bot.backends.proof import Proofs
-from bot.core.evidence import Found, NotFound, Trouble
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Fence, PlaceKind, ReleaseResult, StateAbsent
 from bot.errors import ConfigInvalid
 from tests.backends.azurerm.world import STATE
@@ -282,3 +282,18 @@ async def test_the_lock_of_a_state_that_is_found_is_the_same_by_any_header_case(
 
     assert isinstance(await azure.backend().versioning(), Found)
     assert "x-ms-meta-Terraformlockid".lower() in {name.lower() for name in described.headers}
+
+
+async def test_the_states_of_the_container_are_listed(azure):
+    await azure.put_state()
+    azure.storage.put("apps/new.tfstate", b"{}", {}, lease="")
+
+    listed = await KIND.states(azure.section, azure.new_means(), "")
+    below = await KIND.states(azure.section, azure.new_means(), "apps/")
+    assert {azure.section.listing.name, "apps/new.tfstate"} <= set(listed.value)
+    assert below.value == ("apps/new.tfstate",)
+
+
+async def test_states_that_cannot_be_listed_are_unseen_and_not_none(azure):
+    azure.proxy.fault(lambda call: call.method == "GET", Answer(403, b""))
+    assert isinstance(await KIND.states(azure.section, azure.new_means(), ""), Unseen)

@@ -352,3 +352,24 @@ async def test_what_a_credentials_library_says_is_not_repeated():
         await FetchedToken("Google Cloud Storage", fetch, (Leaky,)).headers()
     assert "s3cr3t" not in caught.value.words
     assert "Leaky" in caught.value.words
+
+
+async def test_the_states_of_the_bucket_are_listed_and_those_that_only_have_a_lock(gcs):
+    await gcs.put_state()
+    gcs.storage.put("apps/new/default.tflock", b"{}")
+    gcs.storage.put("other/default.tfstate", b"{}")
+    mine = gcs.section.listing.name
+
+    listed = await KIND.states(gcs.section, gcs.new_means(), "")
+    below = await KIND.states(gcs.section, gcs.new_means(), "apps/")
+    assert {mine, "apps/new/default.tfstate", "other/default.tfstate"} <= set(listed.value)
+    assert "apps/new/default.tfstate" in below.value
+    assert "other/default.tfstate" not in below.value
+    assert not any(name.endswith(".tflock") for name in listed.value)
+
+
+async def test_states_that_cannot_be_listed_are_unseen_and_not_none(gcs):
+    gcs.proxy.fault(lambda call: call.method == "GET", Answer(403, b"{}"))
+    found = await KIND.states(gcs.section, gcs.new_means(), "")
+    assert isinstance(found, Unseen)
+    assert "storage.objects.list" in found.detail

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib import import_module
 
 import pytest
 
+from bot.config.section import BackendSection
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.core.lock import ReleaseResult
 from tests.worlds.own_time import own_time
@@ -543,3 +545,11 @@ async def test_contents_and_versions_of_a_store_that_is_away_are_unseen(world):
 
 def test_a_backend_that_says_that_it_can_swap_is_held_to_the_contract_of_holds(world, is_holding):
     assert world.backend().can.swap is is_holding
+
+
+def test_a_kind_whose_states_have_a_place_in_a_listing_lists_them(backends):
+    """A pattern asks for both: the configuration refuses one of a backend without a listing."""
+    for name in backends:
+        section, kind = (import_module(f"bot.backends.{name}.{part}") for part in ("section", "kind"))
+        has_a_place = section.Backend.listing is not BackendSection.listing
+        assert has_a_place == hasattr(kind.KIND, "states"), name

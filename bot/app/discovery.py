@@ -1,0 +1,277 @@
+"""The states that patterns mean: found by listing their stores, and found again while tflock runs.
+
+A state that is no longer listed is retired: its timeline and its records stay, and what was begun for it ends as it
+would have. One whose lock is held, or cannot be read, stays. What is known is written down, so that the next process
+knows it, too, and knows it while a store is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bot.app import stores
+from bot.backends.frame import Means
+from bot.config.patterns import beginning
+from bot.config.settings import Config, StatePattern, StateSettings
+from bot.core.evidence import Found, Observation, Unseen
+from bot.core.lock import LockSeen
+from bot.core.run import Pipeline
+from bot.errors import JournalAway
+from bot.ports.locks import LockSweep
+from bot.ports.records import Records
+from bot.usecases.world import State
+
+log = structlog.get_logger()
+
+_KIND, _REMEMBERED = "discovered", timedelta(days=400)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
+_MOST_STATES = 50_000
+_SHOWN = 5
+
+
+class LiveStates(Mapping[str, State]):
+    """The states as they are now. One that was retired is no longer among them, but can still be had by its name: what
+    was begun for it ends.
+    """
+
+    def __init__(self, states: Mapping[str, State]) -> None:
+        self._now = dict(states)
+        self._retired: dict[str, State] = {}
+
+    def __getitem__(self, name: str) -> State:
+        found = self._now.get(name)
+        return self._retired[name] if found is None else found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._now
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now)
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+    def values(self) -> ValuesView[State]:
+        """Those of one moment, also if states are replaced while they are looked at."""
+        return self._now.values()
+
+    def items(self) -> Any:
+        """As `values`."""
+        return self._now.items()
+
+    def replace(self, states: Mapping[str, State]) -> None:
+        gone = {name: state for name, state in self._now.items() if name not in states}
+        self._retired = {**{name: state for name, state in self._retired.items() if name not in states}, **gone}
+        self._now = dict(states)
+
+
+@dataclass
+class LiveSweep:
+    """Implements `bot.ports.locks.LockSweep` for the states as they are now."""
+
+    current: LockSweep
+
+    async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
+        return await self.current.read_locks(names)
+
+
+@dataclass
+class LivePipelines:
+    """A collection of the pipelines of all states as they are now, each once."""
+
+    config: Config
+    _all: dict[Pipeline, None] | None = None
+
+    def take(self, config: Config) -> None:
+        self.config, self._all = config, None
+
+    def _known(self) -> dict[Pipeline, None]:
+        if self._all is None:
+            self._all = dict.fromkeys(each for state in self.config.states.values() for each in state.pipelines)
+        return self._all
+
+    def __iter__(self) -> Iterator[Pipeline]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+    def __contains__(self, pipeline: object) -> bool:
+        return pipeline in self._known()
+
+
+@dataclass
+class Discovery:
+    """`config` has the states that are known now. `problems` are sentences about what could not be found, or is left
+    out; empty if all is well. Patterns are by the name that the file gives them.
+    """
+
+    config: Config
+    means: Means
+    records: Records
+    states: LiveStates
+    sweep: LiveSweep
+    pipelines: LivePipelines
+    problems: tuple[str, ...] = ()
+    _fixed: Mapping[str, StateSettings] = field(default_factory=dict)
+    _known: dict[str, dict[str, StateSettings]] = field(default_factory=dict)
+    _unlisted: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._fixed = self.config.states
+        self._known = {pattern.template.name: {} for pattern in self.config.patterns}
+
+    @property
+    def found(self) -> Mapping[str, tuple[StateSettings, ...]]:
+        """The states that are known now, by their pattern."""
+        return {
+            pattern: tuple(state for state in states.values() if self.config.states.get(state.name) is state)
+            for pattern, states in self._known.items()
+        }
+
+    async def start(self) -> None:
+        """Takes what an earlier process knew, then looks. Never raises for what a store says."""
+        if self.config.patterns:
+            await self._recall()
+            await self.look()
+
+    async def run(self, looked: asyncio.Event) -> None:
+        """Starts, and looks again and again until it is cancelled. Sets `looked` after the first look."""
+        look = self.start
+        while True:
+            try:
+                await look()
+            except Exception:  # a fault of ours in one look must not keep the next one from being taken
+                log.exception("states.not_looked_for")
+            looked.set()
+            look = self.look
+            await asyncio.sleep(self.config.watch.every.total_seconds())
+
+    async def look(self) -> None:
+        """Lists every pattern's states once. A pattern whose store does not answer keeps the states that it has."""
+        listings = await asyncio.gather(*map(self._listed, self.config.patterns))
+        unlisted, changed = dict[str, str](), False
+        for pattern, listing in zip(self.config.patterns, listings, strict=True):
+            name, before = pattern.template.name, self._known[pattern.template.name]
+            if not isinstance(listing, Found):
+                detail = listing.detail if isinstance(listing, Unseen) else f"there is no {listing.what}"
+                unlisted[name] = f"the states of {name} could not be listed: {detail}"
+                continue
+            made = {address: before.get(address) or pattern.state(address) for address in listing.value[:_MOST_STATES]}
+            now = {address: state for address, state in made.items() if state is not None}
+            gone = {address: state for address, state in before.items() if address not in now}
+            now |= await self._still_locked(gone)
+            changed = changed or now.keys() != before.keys()
+            self._known[name] = now
+        self._unlisted = unlisted
+        self._take_over()
+        if changed:
+            await self._remember()
+
+    async def _listed(self, pattern: StatePattern) -> Observation[tuple[str, ...]]:
+        kind = stores.lister(pattern.template.backend.type)
+        return await kind.states(pattern.template.backend, self.means, beginning(pattern.listing.name))
+
+    async def _still_locked(self, gone: Mapping[str, StateSettings]) -> dict[str, StateSettings]:
+        """Those that nothing shows to be free."""
+        here = {state.name for state in self.config.states.values()}
+        names = [state.name for state in gone.values() if state.name in here]
+        if not names:
+            return {}
+        seen = await self.sweep.read_locks(names)
+        return {
+            address: state
+            for address, state in gone.items()
+            if state.name in here and not ((lock := seen.get(state.name)) is not None and lock.is_free)
+        }
+
+    def _take_over(self) -> None:
+        """Makes what is known the states of the running bot, if it differs."""
+        found, problems = self._without_doubles()
+        told = (*self._unlisted.values(), *problems)
+        if told != self.problems:
+            for words in told[:_SHOWN]:
+                log.warning("states.not_found", problem=words)
+        self.problems = told
+        before = self.config.states
+        settings = {**self._fixed, **found}
+        if settings.keys() == before.keys() and all(settings[name] is before[name] for name in settings):
+            return
+        new, lost = settings.keys() - before.keys(), before.keys() - settings.keys()
+        self.config = replace(self.config, states=settings)
+        states = {
+            name: self.states[name] if before.get(name) is each else stores.state_of(each, self.means)
+            for name, each in settings.items()
+        }
+        self.sweep.current = stores.lock_sweep(self.config, self.means)
+        self.pipelines.take(self.config)
+        self.states.replace(states)
+        log.info("states.found", states=len(states), new=len(new), retired=len(lost), some=sorted(new)[:_SHOWN])
+
+    def _without_doubles(self) -> tuple[dict[str, StateSettings], list[str]]:
+        """States by name. One of several with one name is taken only if it had the name before: nobody could say which
+        one an unlock means.
+        """
+        claimed = dict[str, list[StateSettings]]()
+        for state in self._fixed.values():
+            claimed.setdefault(state.name.casefold(), []).append(state)
+        for found in self._known.values():
+            for state in found.values():
+                claimed.setdefault(state.name.casefold(), []).append(state)
+        taken, problems = dict[str, StateSettings](), list[str]()
+        for states in claimed.values():
+            problem = _unfit(states)
+            chosen = states[0] if problem is None else self._had_it(states) if len(states) > 1 else None
+            if problem is not None:
+                problems.append(problem)
+            if chosen is not None and chosen.name not in self._fixed:
+                taken[chosen.name] = chosen
+        return taken, problems
+
+    def _had_it(self, states: Sequence[StateSettings]) -> StateSettings | None:
+        fixed = [state for state in states if state.name in self._fixed and self._fixed[state.name] is state]
+        had = [state for state in states if self.config.states.get(state.name) is state]
+        return next(iter((*fixed, *had)), None)
+
+    async def _recall(self) -> None:
+        try:
+            records = await self.records.get_all(_KIND, tuple(self._known))
+        except JournalAway as away:
+            log.warning("states.not_recalled", detail=str(away))
+            return
+        for pattern in self.config.patterns:
+            addresses = records.get(pattern.template.name, {}).get("listed_as", [])
+            made = {address: pattern.state(address) for address in addresses if isinstance(address, str)}
+            self._known[pattern.template.name] = {name: state for name, state in made.items() if state is not None}
+        self._take_over()
+
+    async def _remember(self) -> None:
+        try:
+            for name, states in self._known.items():
+                await self.records.put(_KIND, name, {"listed_as": list(states)}, ttl=_REMEMBERED)
+        except JournalAway as away:
+            log.warning("states.not_remembered", detail=str(away))
+
+
+def _unfit(states: Sequence[StateSettings]) -> str | None:
+    """Why states that claim one name cannot all be known by it; None for one state with a good name."""
+    name = states[0].name
+    if len(states) > 1:
+        paths = ", ".join(state.backend.lock_path for state in states[:_SHOWN])
+        return (
+            f"{len(states)} states would be called {name} ({paths}); only one that had the name before is known by it: "
+            "rename them, or give one a name of its own"
+        )
+    if not _NAME.fullmatch(name) or name.isdigit():
+        return (
+            f"{states[0].backend.lock_path} would be called {name}, which cannot be a state's name: at most 60 "
+            "letters, digits, . _ or -, and not just a number"
+        )
+    return None

@@ -1,0 +1,226 @@
+"""The states that patterns mean, found in a real S3 by a wired bot, with a real Redis for what it remembers."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+from moto.s3.models import s3_backends
+
+from bot.app.discovery import LiveStates
+from bot.app.wiring import beside_a_bot, wired
+from bot.config.load import load
+from bot.errors import TflockError, UnknownState
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock
+from bot.sandbox.machine.proxy import fault_proxy
+from bot.store.embedded import redis_for
+from bot.usecases.decide.inspect import overview
+from tests.worlds.proxy import Answer
+
+
+@pytest.fixture
+async def redis(tmp_path):
+    async with redis_for(None, tmp_path / "var") as url:
+        yield url
+
+
+@pytest.fixture
+async def proxy(own_aws):
+    async with fault_proxy(own_aws.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def config(own_aws, proxy, tmp_path, monkeypatch):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def config(**states):
+        backend = {"type": "s3", "bucket": own_aws.bucket, "region": REGION, "endpoint_url": proxy.url}
+        pattern = {
+            "discover": True,
+            "protected": {"env": "prod"},
+            "backend": {**backend, "key": "services/{service}/{env}.tfstate", "dynamodb_table": own_aws.table},
+        }
+        fixed = {name: {"backend": {**backend, "key": key, "use_lockfile": True}} for name, key in states.items()}
+        path = tmp_path / "tflock.yml"
+        path.write_text(yaml.safe_dump({"states": {"{env}-{service}": pattern, **fixed}}), encoding="utf-8")
+        return load(path, CREDENTIALS, need_slack=False)
+
+    return config
+
+
+@asynccontextmanager
+async def found(config, redis):
+    """A wired bot after its first look."""
+    async with wired(config, redis) as wiring:
+        await wiring.discovery.start()
+        yield wiring
+
+
+def key_of(service, env):
+    return f"services/{service}/{env}.tfstate"
+
+
+async def hold(aws, key, **places):
+    lock = WrittenLock("1-2-3", datetime.now(UTC), f"{aws.bucket}/{key}", who="runner@x")
+    await aws.hold(key, lock.text, **(places or {"item": True, "file": False}))
+
+
+async def test_states_are_found_by_listing_and_can_be_asked_for(own_aws, config, redis):
+    for service, env in (("billing", "dev"), ("billing", "prod"), ("shop", "dev")):
+        await own_aws.put_state(key_of(service, env))
+    await own_aws.put_state("services/too/deep/dev.tfstate")
+    await own_aws.put_state("fixed.tfstate")
+
+    async with found(config(fixed="fixed.tfstate"), redis) as wiring:
+        world = wiring.world
+        seen = await overview(world)
+
+        assert sorted(world.states) == ["dev-billing", "dev-shop", "fixed", "prod-billing"]
+        assert world.state("prod-billing").name.protected
+        assert not world.state("dev-billing").name.protected
+        assert all(lock.is_free for _, lock in seen.states)
+        assert wiring.named("DEV-SHOP") == "dev-shop"
+        with pytest.raises(UnknownState) as unknown:
+            wiring.named("dev-shpo")
+        assert unknown.value.nearest == "dev-shop"
+
+
+async def test_a_state_that_only_has_a_lockfile_yet_is_found(own_aws, config, redis):
+    await hold(own_aws, key_of("new", "dev"), item=True, file=True)
+    async with found(config(), redis) as wiring:
+        seen = await overview(wiring.world)
+        assert [(name.name, bool(lock.held)) for name, lock in seen.states] == [("dev-new", True)]
+
+
+async def test_new_states_are_picked_up_and_gone_ones_are_retired(own_aws, config, redis):
+    await own_aws.put_state(key_of("old", "dev"))
+    async with found(config(), redis) as wiring:
+        before = wiring.world.states["dev-old"]
+        await own_aws.put_state(key_of("new", "dev"))
+        await own_aws.delete_object(key_of("old", "dev"))
+        await wiring.discovery.look()
+
+        assert list(wiring.world.states) == ["dev-new"]
+        assert "dev-old" not in wiring.world.states
+        assert wiring.world.states["dev-old"] is before  # what was begun for it ends
+        assert (await wiring.world.sweep.read_locks(("dev-new",)))["dev-new"].is_free
+
+
+async def test_a_state_that_is_not_listed_any_more_stays_while_its_lock_is_held(own_aws, config, redis):
+    await own_aws.put_state(key_of("old", "dev"))
+    async with found(config(), redis) as wiring:
+        await hold(own_aws, key_of("old", "dev"))
+        await own_aws.delete_object(key_of("old", "dev"))
+        await wiring.discovery.look()
+        assert list(wiring.world.states) == ["dev-old"]
+
+        await own_aws.delete_item(f"{own_aws.bucket}/{key_of('old', 'dev')}")
+        await wiring.discovery.look()
+        assert list(wiring.world.states) == []
+
+
+async def test_a_state_that_is_not_listed_any_more_stays_while_its_lock_cannot_be_read(own_aws, config, redis, proxy):
+    await own_aws.put_state(key_of("old", "dev"))
+    async with found(config(), redis) as wiring:
+        await own_aws.delete_object(key_of("old", "dev"))
+        proxy.fault(lambda call: call.method == "POST", Answer(400, b"not what DynamoDB says"))
+        await wiring.discovery.look()
+        assert list(wiring.world.states) == ["dev-old"]
+
+
+async def test_a_locked_state_stays_through_a_restart(own_aws, config, redis, proxy):
+    await own_aws.put_state(key_of("old", "dev"))
+    async with found(config(), redis):
+        pass
+    await own_aws.delete_object(key_of("old", "dev"))
+    await hold(own_aws, key_of("old", "dev"))
+    async with found(config(), redis) as wiring:
+        assert list(wiring.world.states) == ["dev-old"]
+
+
+async def test_while_the_store_is_away_the_states_of_before_are_known(own_aws, config, redis, proxy):
+    await own_aws.put_state(key_of("billing", "dev"))
+    async with found(config(), redis):
+        pass
+    proxy.fault(lambda call: call.method == "GET", Answer(503, b""))
+    async with found(config(), redis) as wiring:
+        assert list(wiring.world.states) == ["dev-billing"]
+        (problem,) = wiring.discovery.problems
+        assert problem.startswith("the states of {env}-{service} could not be listed: ")
+
+
+async def test_who_asks_for_a_state_that_could_not_be_listed_is_not_sent_away(own_aws, config, redis, proxy):
+    proxy.fault(lambda call: call.method == "GET", Answer(503, b""))
+    async with found(config(), redis) as wiring:
+        with pytest.raises(TflockError, match="dev-billing is not among the states that are known, and the states of"):
+            wiring.named("dev-billing")
+
+
+async def test_the_names_of_two_keys_that_are_one_name_are_known_by_neither(own_aws, config, redis):
+    await own_aws.put_state(key_of("b-c", "a"))
+    await own_aws.put_state(key_of("c", "a-b"))
+    await own_aws.put_state(key_of("shop", "dev"))
+    async with found(config(), redis) as wiring:
+        assert list(wiring.world.states) == ["dev-shop"]
+        (problem,) = wiring.discovery.problems
+        assert problem.startswith("2 states would be called a-b-c (")
+
+
+async def test_a_state_keeps_its_name_when_another_one_would_have_it_too(own_aws, config, redis):
+    await own_aws.put_state(key_of("b-c", "a"))
+    async with found(config(), redis) as wiring:
+        before = wiring.world.states["a-b-c"]
+        await own_aws.put_state(key_of("c", "a-b"))
+        await wiring.discovery.look()
+        assert wiring.world.states["a-b-c"] is before
+        assert len(wiring.discovery.problems) == 1
+
+
+async def test_a_fixed_state_keeps_its_name(own_aws, config, redis):
+    await own_aws.put_state(key_of("shop", "dev"))
+    async with found(config(**{"dev-shop": "fixed.tfstate"}), redis) as wiring:
+        assert wiring.world.states["dev-shop"].path.endswith("/fixed.tfstate")
+        assert len(wiring.discovery.problems) == 1
+
+
+async def test_a_key_whose_name_would_be_no_name_is_left_out(own_aws, config, redis):
+    await own_aws.put_state(key_of("x" * 70, "dev"))
+    await own_aws.put_state(key_of("shop", "dev"))
+    async with found(config(), redis) as wiring:
+        assert list(wiring.world.states) == ["dev-shop"]
+        assert "which cannot be a state's name" in wiring.discovery.problems[0]
+
+
+async def test_commands_beside_a_bot_find_them_too(own_aws, config):
+    await own_aws.put_state(key_of("shop", "dev"))
+    async with beside_a_bot(config()) as wiring:
+        assert wiring.named("dev-shop") == "dev-shop"
+
+
+async def test_thousands_are_found_in_one_look(own_aws, config, redis):
+    """Objects of moto's are made at once here, beside its HTTP."""
+    count = 3_000
+    backend = s3_backends["123456789012"]["aws"]
+    for number in range(count):
+        backend.put_object(own_aws.bucket, key_of(f"s{number:04}", "dev"), b"{}")
+    async with found(config(), redis) as wiring:
+        assert len(wiring.world.states) == count
+        assert wiring.world.named("DEV-S2999") == "dev-s2999"
+        with pytest.raises(UnknownState) as unknown:
+            wiring.world.state("dev-s29999")
+        assert unknown.value.nearest == "dev-s2999"
+
+
+def test_states_of_one_moment_stay_while_they_are_looked_at():
+    states = LiveStates({"a": 1, "b": 2})
+    items = states.items()
+    states.replace({"c": 3})
+
+    assert dict(items) == {"a": 1, "b": 2}
+    assert (list(states), "a" in states, states.get("a"), states["c"]) == (["c"], False, 1, 3)
+    assert states.get("never") is None

@@ -1,0 +1,171 @@
+"""Entries for many states: which states they mean, and what is wrong with one."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.config.patterns import beginning, common, expression, filled, variables
+
+HEAD = """\
+slack: {incident_channels: ["inc-*"]}
+aws: {region: eu-west-1}
+ci: {github: {type: github_actions}}
+states:
+"""
+PATTERN = (
+    HEAD
+    + """\
+  "{env}-{service}":
+    discover: true
+    protected: {env: [prod, "live-*"]}
+    description: "{service} in {env}"
+    auto_release: {after: 10m, veto: 5m}
+    backend: {type: s3, bucket: acme-tfstate, key: "services/{service}/{env}.tfstate", dynamodb_table: locks}
+    pipelines: [{ci: github, repo: acme/services, workflow: "deploy-{service}.yml"}]
+"""
+)
+
+
+def entry(name, key, **more):
+    settings = {"discover": "true", **more}
+    return (
+        f'  "{name}":\n    backend: {{type: s3, bucket: acme-tfstate, key: "{key}", use_lockfile: true}}\n'
+        + "".join(f"    {name}: {value}\n" for name, value in settings.items() if value is not None)
+    )
+
+
+def test_a_pattern_makes_a_state_of_each_name_that_it_means(loaded):
+    config = loaded(PATTERN)
+    (pattern,) = config.patterns
+    state = pattern.state("services/billing/staging.tfstate")
+
+    assert not config.states
+    assert (state.name, state.description, state.protected) == ("staging-billing", "billing in staging", False)
+    assert state.backend.lock_path == "acme-tfstate/services/billing/staging.tfstate"
+    assert (state.backend.region, state.backend.dynamodb_table) == ("eu-west-1", "locks")
+    assert state.auto_release is not None
+    assert [pipeline.get("workflow") for pipeline in state.pipelines] == ["deploy-billing.yml"]
+
+
+@pytest.mark.parametrize("env", ["prod", "live-eu"])
+def test_a_state_with_a_value_that_is_protected_is_protected_and_never_released_without_being_asked(loaded, env):
+    (pattern,) = loaded(PATTERN).patterns
+    state = pattern.state(f"services/billing/{env}.tfstate")
+    assert (state.protected, state.auto_release) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "services/billing/eu/prod.tfstate",
+        "services//prod.tfstate",
+        "services/billing/.tfstate",
+        "other/billing/prod.tfstate",
+        "services/billing/prod.tfstate.backup",
+    ],
+)
+def test_other_keys_are_no_states_of_it(loaded, key):
+    (pattern,) = loaded(PATTERN).patterns
+    assert pattern.state(key) is None
+
+
+def test_a_workspace_may_be_a_variable(loaded):
+    text = HEAD + (
+        '  "app-{stage}":\n    discover: true\n    backend: {type: s3, bucket: acme-tfstate, key: app.tfstate, '
+        'workspace: "{stage}", use_lockfile: true}\n'
+    )
+    (pattern,) = loaded(text).patterns
+    state = pattern.state("env:/blue/app.tfstate")
+    assert (state.name, state.backend.workspace, pattern.state("app.tfstate")) == ("app-blue", "blue", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (entry("{env}", "{env}.tfstate", discover=None), "must be true for a name with {variables}"),
+        (entry("plain", "plain.tfstate"), "is for a name with {variables}, one for each in the key"),
+        (entry("{env}", "{service}/{env}.tfstate"), "lacks {service}, which the key has"),
+        (entry("{env}-{who}", "{env}.tfstate"), "uses {who}, which the backend's key does not have"),
+        (entry("{env}", "{env}.tfstate", protected="{who: x}"), "uses {who}, which the backend's key does not have"),
+        (entry("{env}", "{env}.tfstate", protected="{env: 1}"), "must be true, false, or the values of variables"),
+        (entry("{env}", "{env}.tfstate", protected="'yes'"), "must be true or false"),
+        (entry("a", "a.tfstate", discover=None, protected="{a: b}"), "must be true or false: only a name"),
+        (entry("{Env}", "{Env}.tfstate"), "a state's name begins with a letter or digit"),
+    ],
+)
+def test_an_entry_that_cannot_be_a_pattern_is_a_problem(problems_of, text, problem):
+    assert any(problem in found for found in problems_of(HEAD + text))
+
+
+def test_a_pattern_and_a_fixed_state_that_are_one_are_a_problem(problems_of):
+    text = HEAD + entry("{env}", "envs/{env}.tfstate") + entry("staging", "envs/staging.tfstate", discover=None)
+    assert problems_of(text) == [
+        "tflock.yml:8: states.staging: is found by {env}, too: remove one of the two, or narrow the pattern"
+    ]
+
+
+def test_two_patterns_for_one_key_are_a_problem_with_the_key(problems_of):
+    text = HEAD + entry("{env}", "a/{env}.tfstate") + entry("{folder}-prod", "{folder}/prod.tfstate")
+    (problem,) = problems_of(text)
+    assert problem.startswith(
+        "tflock.yml:8: states.{folder}-prod: can mean the same state as {env} (a/prod.tfstate, say)"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        entry("staging", "other/staging.tfstate", discover=None),
+        entry("{env}-db", "db/{env}.tfstate"),
+        entry("{env}-db", "envs/{env}.tfstate").replace("acme-tfstate", "acme-other"),
+    ],
+)
+def test_a_pattern_and_another_place_are_no_problem(loaded, other):
+    assert loaded(HEAD + entry("{env}", "envs/{env}.tfstate") + other).patterns
+
+
+TEXTS = st.lists(st.sampled_from(["a", "b", "/", ".", "{x}", "{y}"]), min_size=1, max_size=6).map("".join)
+
+
+@given(TEXTS, TEXTS)
+def test_a_key_that_two_patterns_are_said_to_have_in_common_is_one_of_each(one, other):
+    shared = common(one, other)
+    if shared is not None:
+        # a variable that occurs twice may differ there: only the comparison of two patterns allows that
+        assert loosely(one).fullmatch(shared)
+        assert loosely(other).fullmatch(shared)
+
+
+@given(TEXTS, TEXTS)
+def test_what_two_patterns_have_in_common_is_not_overlooked(one, other):
+    """Every short text is tried."""
+    is_shared = any(
+        loosely(one).fullmatch(text) and loosely(other).fullmatch(text)
+        for length in range(1, 6)
+        for text in map("".join, itertools.product("ab/.", repeat=length))
+    )
+    assert not is_shared or common(one, other) is not None
+
+
+def loosely(pattern):
+    """The pattern with each variable of its own, as a regular expression."""
+    parts, count = pattern, 0
+    for name in ("{x}", "{y}"):
+        while name in parts:
+            parts, count = parts.replace(name, f"{{v{count}}}", 1), count + 1
+    return expression(parts)
+
+
+@given(st.dictionaries(st.sampled_from("xy"), st.text("ab-", min_size=1, max_size=4), min_size=2, max_size=2))
+def test_a_name_that_was_filled_gives_its_values_back(values):
+    text = "services/{x}/{y}.tfstate"
+    assert expression(text).fullmatch(filled(text, values)).groupdict() == values
+
+
+def test_the_beginning_is_what_all_names_have_in_common():
+    assert beginning("services/{service}/{env}.tfstate") == "services/"
+    assert variables("a/{x}/{y}/{x}") == ("x", "y")
