@@ -163,7 +163,8 @@ def _warning(target: KillTarget) -> Fact:
     match target.tie:
         case Stake.HOLDS:
             held = f"{active}{it.capitalize()} may hold the lock and be in the middle of an apply. "
-            return Fact("Careful:", (held, "Ending it can leave half-made changes, and the lock may stay."), Icon.WARNING)
+            left = "Ending it can leave half-made changes, and the lock may stay."
+            return Fact("Careful:", (held, left), Icon.WARNING)
         case Stake.UNREAD:
             unread = f"{active}The lock table is throttled, so we can't tell whether {it} holds the lock. "
             return Fact("Careful:", (unread, "Ending it can leave half-made changes."), Icon.WARNING)
