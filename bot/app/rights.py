@@ -69,7 +69,7 @@ def _clouds(config: Config) -> Iterator[Account]:
 
 
 def _cloud_grants(config: Config) -> Iterator[tuple[str, str, Grant]]:
-    for state in config.states.values():
+    for state in config.reached:
         section = state.backend
         rights = _backend_rights(section.type)
         role, wants_trial = getattr(section, "assume_role", None) or "", _needs_proof(section)
@@ -122,4 +122,4 @@ def _everywhere(rights: Iterable[Right], places: Mapping[str, None]) -> Iterator
 
 
 def _pipelines(config: Config, ci: str) -> Iterator[Pipeline]:
-    return (pipeline for state in config.states.values() for pipeline in state.pipelines if pipeline.ci == ci)
+    return (pipeline for state in config.reached for pipeline in state.pipelines if pipeline.ci == ci)

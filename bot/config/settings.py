@@ -69,9 +69,15 @@ class StatePattern:
     def state(self, listed_as: str) -> StateSettings | None:
         """The state of this name in the store; None if the pattern does not mean it."""
         found = self.expression.fullmatch(listed_as)
-        if found is None:
-            return None
-        values, template = found.groupdict(), self.template
+        return None if found is None else self._with(found.groupdict())
+
+    @property
+    def widest(self) -> StateSettings:
+        """With `*` for each variable: what rights for all of its states are given on. No state has this name."""
+        return self._with(dict.fromkeys(self.expression.groupindex, "*"))
+
+    def _with(self, values: Mapping[str, str]) -> StateSettings:
+        template = self.template
         is_protected = template.protected or any(
             fnmatchcase(values[name], wanted) for name, texts in self.protected.items() for wanted in texts
         )
@@ -120,6 +126,11 @@ class Config:
     claim_token: Secret | None
     log_format: str
     log_level: str
+
+    @property
+    def reached(self) -> tuple[StateSettings, ...]:
+        """All that rights are needed for: the states of the file, and each pattern with `*` for its variables."""
+        return (*self.states.values(), *(pattern.widest for pattern in self.patterns))
 
     def named(self, name: str) -> str:
         """The state's name, upper and lower case being the same. Raises UnknownState, with the nearest name and all."""

@@ -175,3 +175,16 @@ def test_the_text_says_what_each_right_is_for(printed):
     assert "  to release\n    dynamodb:DeleteItem: the lock item, under a condition\n" in text
     assert "    actions: write: cancel a run, disable and enable a workflow\n      on acme/infra" in text
     assert "  chat:write: every answer" in text
+
+
+def test_a_pattern_needs_the_rights_on_every_key_of_its_form(printed):
+    pattern = {
+        "discover": True,
+        "backend": {"type": "s3", "bucket": "acme", "key": "services/{service}/{env}.tfstate", "use_lockfile": True},
+    }
+    policy = printed({"aws": {"region": "eu-west-1"}, "states": {"{env}-{service}": pattern}})["aws"]["policy"]
+
+    assert "arn:aws:s3:::acme/services/*/*.tfstate" in resources(policy, "s3:GetObject")
+    assert resources(policy, "s3:DeleteObject")[0] == "arn:aws:s3:::acme/services/*/*.tfstate.tflock"
+    assert "arn:aws:s3:::acme" in resources(policy, "s3:ListBucket")
+    assert "{" not in json.dumps(policy["Statement"][0]["Resource"])
