@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.evidence import Offset
-from bot.core.gate.attribution import Strength, Taken, Tie, holds_instant, may_hold
+from bot.core.evidence import Offset, Trouble, Unseen
+from bot.core.gate.attribution import Strength, Taken, Tie, holds_instant, in_time, may_hold, suspected
+from bot.core.gate.case import Ruling
+from bot.core.gate.decide import decide
 from bot.core.phrase import plain
 from bot.core.run import Conclusion, Phase
 
@@ -257,3 +259,48 @@ def test_a_machine_shows_no_job_that_a_ci_clock_ahead_makes_go_on_too_long(make)
 
     assert tie(170) is Tie.SHOWN
     assert tie(190) is Tie.BY_TIME
+
+
+def test_clocks_are_in_doubt_only_if_they_differ_by_more_than_they_may(make):
+    assert not Taken(make.created, make.created + SKEW).is_doubtful(SKEW)
+    assert Taken(make.created, make.created + SKEW + timedelta(seconds=1)).is_doubtful(SKEW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "may"),
+    [
+        ({"phase": Phase.WAITING}, False),
+        ({"phase": Phase.RUNNING}, True),
+        ({"phase": Phase.WAITING, "attempt": 2}, True),
+        ({"phase": Phase.WAITING, "ended": True}, True),
+        ({"phase": Phase.WAITING, "conclusion": Conclusion.FAILED}, True),
+    ],
+)
+def test_a_run_without_jobs_is_out_only_if_it_never_ran(make, changes, may):
+    ended = make.at("09:15") if changes.pop("ended", False) else None
+    run = replace(make.run(end=None), jobs=(), ended_at=ended, **changes)
+
+    assert (in_time(run, make.found(run), Taken.of(make.info()), SKEW) is not None) is may
+
+
+@pytest.mark.parametrize(("start", "holds"), [("09:02", True), (None, False), ("09:30", False)])
+def test_a_job_that_waits_again_may_have_run_before(make, start, holds):
+    job = make.job(start, None, phase=Phase.WAITING)
+
+    assert holds_instant(job, make.run(), Taken.of(make.info()), SKEW) is holds
+
+
+def test_a_listed_run_that_was_not_read_again_is_not_known_to_be_over(make):
+    look = replace(make.look(make.run()), closer={})
+    (one,) = suspected(look, Taken.of(make.info()), SKEW)
+
+    assert one.seen == Unseen("GitHub Actions", Trouble.TOO_MUCH, "the run was listed, but not read again", make.now)
+    assert decide(make.case(looks=(look,)), make.now).ruling is Ruling.REFUSE
+
+
+def test_a_log_says_of_which_run_it_is_only_beside_other_runs(make):
+    one, two = make.run("1"), make.run("2")
+
+    assert plain(make.tie(make.look(one, logs={"1": make.log()})).reason).startswith("the log of job apply")
+    beside = make.tie(make.look(one, two, logs={"1": make.log()}))
+    assert plain(beside.reason).startswith("deploy.yml in acme/infra #1: the log of job apply")

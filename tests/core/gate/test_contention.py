@@ -321,3 +321,9 @@ def test_a_loop_is_one_of_re_runs_if_at_least_half_of_its_starts_were_further_at
     runs = tuple(replace(run, ref=replace(run.ref, id=str(n)), attempt=each) for n, each in enumerate(attempts))
 
     assert (source_of(replace(loop, runs=runs)) is LoopSource.RETRIES) is are_retries
+
+
+def test_a_further_attempt_without_a_start_began_with_its_run(make):
+    run = replace(make.run(), attempt=3, started_at=None, jobs=None)
+
+    assert set(starts_of(run)) == {run.created_at}
