@@ -16,6 +16,7 @@ from bot.cli.wait import FAILED, _Wait
 from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import plain
 from bot.errors import NotPermitted
+from bot.sandbox.github.runs import log_of
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.usecases.look.status import Question, status
@@ -23,7 +24,7 @@ from bot.usecases.queue.waiting_list import WaitCommand, start
 from tests.backends.http.world import PATH, STATE
 from tests.usecases.conftest import CHANNEL
 from tests.worlds.http_states import http_states
-from tests.worlds.logs import held
+from tests.worlds.logs import at_work
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ async def lock(scene, server):
     lock = WrittenLock(f"{secrets.token_hex(4)}-1b2c", created, "", who="runner@fv-az881-525")
     server.locks[PATH] = lock.text
     run = scene.github.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=3), actor="elliott-ci", title="D")
-    held(run, lock)
+    run.jobs[-1].log = log_of(at_work(lock), begun=run.started_at, commands=["terraform init", "terraform apply"])
     scene.github.runs.finish(run.id, "timed_out", at=created + timedelta(minutes=10))
     return lock
 
