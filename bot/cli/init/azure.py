@@ -66,12 +66,12 @@ class _Scope:
 def uses(checkout: Checkout) -> Iterator[Use]:
     for path in checkout.matching("*.yml", "*.yaml"):
         name, folder = posixpath.basename(path), posixpath.dirname(path)
-        if not (re.match(r"\.?azure-?pipelines?", name, re.IGNORECASE) or _FOLDERS.search(folder)):
+        if not (re.match(r"\.?azure[-_]?pipelines?", name, re.IGNORECASE) or _FOLDERS.search(folder)):
             continue
         if folder == ".github/workflows":
             continue
         document = mapping(yaml_of(checkout, path))
-        is_named = name.lower().startswith("azure-pipelines")
+        is_named = re.match(r"azure[-_]pipelines?", name.lower()) is not None
         if not _PARTS & document.keys() or not (_ROOT & document.keys() or is_named):
             continue
         project = _project(checkout)

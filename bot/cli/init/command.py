@@ -95,7 +95,7 @@ def _sections(checkout: Checkout) -> dict[str, Mapping[str, str]]:
 def _put(found: Written, output: Path, *, force: bool) -> int:
     if str(output) == "-":
         typer.echo(found.text, nl=False)
-        return OK
+        return OK if found.complete else FAILED
     try:
         before = output.read_text(encoding="utf-8") if output.exists() else None
         if before is not None and before != found.text and not force:

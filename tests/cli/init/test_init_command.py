@@ -79,6 +79,13 @@ def test_a_folder_without_terraform_leaves_nothing_behind(tmp_path, capsys):
     assert "No backend block and no remote_state was found" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("output", ["-", "tflock.yml"])
+def test_states_that_all_lack_something_are_written_down_and_no_success(laid_out, tmp_path, output):
+    folder = laid_out(ROOT.replace("use_lockfile = true", ""))
+    path = Path("-") if output == "-" else tmp_path / output
+    assert init([folder], path, {}, force=False) == 1
+
+
 def test_a_folder_that_is_not_there_is_wrong_usage(tmp_path, capsys):
     assert init([tmp_path / "gone"], tmp_path / "tflock.yml", {}, force=False) == 2
     assert "No such file or directory" in capsys.readouterr().err

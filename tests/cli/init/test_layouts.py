@@ -149,6 +149,14 @@ def test_a_template_of_azure_devops_is_followed_for_each_value(laid_out, tmp_pat
     assert text.count('# - {ci: azure, project: infra, definition: "?"}') == 2
 
 
+@pytest.mark.parametrize("name", ["azure_pipeline.yaml", "azure-pipelines-prod.yml", ".azuredevops/apply.yml"])
+def test_a_pipeline_of_azure_devops_is_known_by_its_usual_names(name, laid_out):
+    folder = laid_out("azure_task")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / "azure-pipelines.yml").rename(folder / name)
+    assert {use.at.file for use in uses_in(opened(folder))} == {name}
+
+
 def test_the_terraform_task_of_azure_devops_names_the_backend(laid_out, tmp_path):
     config, _ = found_in(laid_out("azure_task"), tmp_path)
     assert backends(config, "storage_account", "container", "key") == {
