@@ -115,7 +115,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _guide(states: list[str]) -> Guide:
-    first = states[0]
+    first = next((name for name in states if "{" not in name), "STATE")
     looking = f"unlock {first} --dry-run"
     tries = (("All states", "status"), (first, f"status {first}"), ("Unlock, only looking", looking))
     story = (

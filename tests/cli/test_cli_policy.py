@@ -169,6 +169,24 @@ def test_a_policy_that_is_too_long_for_one_says_so(printed):
     assert not any("6144" in note for note in printed(bucket_states(60))["notes"])
 
 
+def test_a_pattern_is_allowed_for_every_state_of_its_form(printed):
+    backend = {"type": "s3", "bucket": "acme", "key": "live/{env}/{service}.tfstate", "use_lockfile": True}
+    pipelines = [{"ci": "github", "repo": "acme/{service}", "workflow": "deploy.yml"}]
+    settings = {
+        "aws": {"region": "eu-west-1"},
+        "ci": {"github": {"type": "github_actions"}},
+        "states": {"{env}-{service}": {"discover": True, "backend": backend, "pipelines": pipelines}},
+    }
+
+    found = printed(settings)
+
+    policy = found["aws"]["policy"]
+    assert resources(policy, "s3:DeleteObject") == ["arn:aws:s3:::acme/live/*/*.tfstate.tflock"]
+    assert "arn:aws:s3:::acme/live/*/*.tfstate" in resources(policy, "s3:GetObject")
+    assert resources(policy, "s3:ListBucket") == ["arn:aws:s3:::acme"]
+    assert found["systems"][0]["rights"][0]["on"] == ["acme/*"]
+
+
 def test_the_text_says_what_each_right_is_for(printed):
     text = printed(EXAMPLE.read_text(), "text")
 

@@ -183,7 +183,7 @@ def test_no_right_of_a_ticket_system_is_for_a_call_that_is_not_made(name):
 def test_the_doctor_names_only_rights_of_the_table(name):
     said = import_module(f"bot.backends.{name}.kind").KIND.rights
     known = {right.name for right in rows(TABLES[f"backends.{name}"])}
-    named = [said.state, said.versions, said.trial, said.sweep]
+    named = [words for words in (said.state, said.versions, said.trial, said.sweep) if words != "nothing"]
     assert [
         one for words in named if words and words not in known for one in words.split(" and ") if one not in known
     ] == []
