@@ -390,7 +390,7 @@ async def test_what_became_of_a_request_that_was_sent_is_not_known_while_the_wor
     outcome = await hcp.backend().release(place)
 
     assert outcome.result is ReleaseResult.NOT_KNOWN
-    assert "took the request to discard" in outcome.detail
+    assert "accepted the request to discard" in outcome.detail
     assert run.status == "discarded"
 
 

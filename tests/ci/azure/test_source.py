@@ -516,7 +516,7 @@ async def test_a_completed_build_with_a_job_that_runs_on_cannot_be_cancelled_and
     cancelled = await source.cancel(ref_of(build), force=False)
 
     assert cancelled.result is CancelResult.NOT_POSSIBLE
-    assert "not all of it has ended" in cancelled.detail
+    assert "parts of it are still running" in cancelled.detail
 
 
 async def test_a_build_that_ends_while_it_is_being_cancelled_has_ended(source, azure, build):
