@@ -113,7 +113,7 @@ class HttpKind:
         state=READ,
         versions=READ,
         trial=LOCK,
-        sweep="nothing",
+        sweep=READ,
         swept=PlaceKind.RECORD,
         container="server",
         honours="GitLab does, with type: gitlab",
