@@ -102,7 +102,7 @@ def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: C901, PLR
 _LOOK_AGAIN = frozenset({UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED, UnlockStage.FAILED})
 
 
-def _hold(report: UnlockReport, value: ButtonValue, label: str, style: str = "") -> Element | None:
+def _hold(report: UnlockReport, value: ButtonValue, label: str, style: str | None = None) -> Element | None:
     return button(label, HOLD, value, style=style, confirm=_sure(report, hold_for=report.request.hold_for or USUALLY))
 
 
