@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,8 @@ import pytest
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
-from bot.core.lock import ReleaseResult
+from bot.core.hold import HoldWords, hold_info
+from bot.core.lock import ReleaseResult, TakeResult
 from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from tests.worlds.aws import FullAws
@@ -57,6 +59,49 @@ async def cloud(own_aws):
         yield made
         for clients in made.opened:
             await clients.aclose()
+
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=UTC)
+SAID = HoldWords("h1", "quinn", "inc-staging", "look at what it left", NOON, "https://acme.slack.com/archives/C0/p1")
+
+
+@pytest.fixture
+def hold_witness():
+    """What a real Terraform has to say of a hold in any backend."""
+
+    async def keeps_everyone_out(world, workspace):
+        """A dead lock is swapped: a plan prints the hold, `force-unlock` ends it, and the next apply succeeds."""
+        backend = world.backend()
+        async with workspace.applying() as holder:
+            await holder.kill()
+        dead = await backend.read_lock()
+        mine = hold_info(str(uuid.uuid4()), SAID, created=NOON, path=dead.lock.path)
+        swapped = [await backend.swap(place, mine) for place in dead.held]
+        held = await backend.read_lock()
+        refused = await workspace._run("plan", "-no-color")
+        freed = await workspace._run("force-unlock", "-force", held.lock.id)
+        after = await backend.read_lock()
+        taken = [await backend.take(kind, mine) for kind in [place.kind for place in dead.held]]
+        refused_again = await workspace._run("plan", "-no-color")
+        ended = [await backend.end(place.kind, mine) for place in dead.held]
+        await workspace.apply()
+
+        assert {one.result for one in swapped} == {ReleaseResult.RELEASED}
+        for finished in (refused, refused_again):
+            said = " ".join(finished.output.split())
+            assert finished.exit_code == 1
+            assert "Error acquiring the state lock" in said
+            assert "Operation: tflock hold" in said
+            assert "Who: tflock@inc-staging (@quinn)" in said
+            assert "look at what it left; until 2026-11-21 12:00:00 UTC; https://acme.slack.com/archives/C0/p1" in said
+        assert held.lock.id in refused.output
+        assert freed.exit_code == 0, freed.output
+        assert after.is_free
+        assert {one.result for one in taken} == {TakeResult.TAKEN}
+        assert {one.result for one in ended} == {ReleaseResult.RELEASED}
+        assert (await backend.read_lock()).is_free
+
+    return keeps_everyone_out
 
 
 @pytest.fixture

@@ -104,3 +104,7 @@ async def test_a_holder_that_cannot_take_the_lock_is_told_with_terraforms_own_wo
             pass
 
     assert len((await cloud.backend().read_lock()).held) == 2
+
+
+async def test_a_plan_prints_the_hold_in_a_dead_locks_place_and_force_unlock_ends_it(cloud, workspace, hold_witness):
+    await hold_witness(cloud, workspace)

@@ -11,6 +11,7 @@ from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.gate.inspection import StateName
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern
+from bot.core.reports.hold import Hold, HoldReport, HoldStage
 from bot.core.reports.kill import KillReport
 from bot.core.reports.owner_message import HolderRun, OwnerMessage, OwnerNews, OwnerNotice
 from bot.core.reports.report import StatusReport
@@ -45,6 +46,11 @@ def unlock(stage=UnlockStage.CHECKED, *, protected=False, **changes):
     return UnlockReport(SCENE.unlock_request, stage, inspection, verdict, **changes)
 
 
+def unlock_or_hold():
+    report = unlock()
+    return replace(report, inspection=replace(report.inspection, can=replace(report.inspection.can, swap=True)))
+
+
 def armed():
     settled = Finding(Rule.SETTLED, Effect.REFUSES, ("not yet",), NOW + timedelta(seconds=130), waits=True)
     quiet = Finding(Rule.QUIET, Effect.REFUSES, ("not yet",), NOW + timedelta(seconds=40), waits=True)
@@ -71,15 +77,25 @@ def alert():
     return Bulletin((Alert(concern, NOW),))
 
 
+HOLD = Hold(
+    id="9f2c41d0aa", state="staging", user="U0QUINN", channel="C0STAGING", asked_at=NOW, span=timedelta(minutes=30),
+    until=NOW + timedelta(minutes=30), reason="checking what the dead apply left",
+    lock_id="7b1c0b52-4f0e-5b0a-9d6a-0f6f3c7e2a11",
+)  # fmt: skip
+HELD = HoldReport(HOLD, HoldStage.HELD)
+
 TO_REACH = {
     "status": (status, 396),
     "holder still running": (lambda: status(run=SCENE.run(phase=Phase.RUNNING), contended=False), 323),
     "settling": (settling, 343),
     "unlock": (unlock, 238),
+    "unlock or hold": (unlock_or_hold, 245),
     "approval": (lambda: unlock(protected=True, until=NOW + timedelta(minutes=15)), 285),
     "armed": (armed, 198),
     "loop": (lambda: KillReport(SCENE.kill_request, KillStage.FOUND, (SCENE.loop_target,)), 283),
     "owner": (letter, 260),
+    "hold": (lambda: HELD, 305),
+    "hold to lift": (lambda: replace(HELD, lift_by="U0PARKER", lift_until=NOW + timedelta(minutes=15)), 285),
     "alert": (alert, 193),
 }
 """What each is, and its height in CSS pixels in a window of 390."""

@@ -137,12 +137,10 @@ async def office(tmp_path):
         await directory.introduce()
         journal = MemoryJournal(clock, switchboard)
         ids = itertools.count(1)
+        backend = MemoryLockBackend(store, clock)
+        staging = StateName("staging", "", protected=False)
         world = World(
-            states={
-                "staging": State(
-                    StateName("staging", "", protected=False), MemoryLockBackend(store, clock), "memory", (DEPLOY,)
-                )
-            },
+            states={"staging": State(staging, backend, "memory", (DEPLOY,), holds=backend)},
             sources={"github": MemoryCI(clock, (DEPLOY,))},
             journal=journal,
             records=MemoryRecords(clock, switchboard),

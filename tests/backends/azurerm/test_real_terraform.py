@@ -124,3 +124,7 @@ async def test_a_writer_that_still_lives_can_no_longer_write_once_its_lease_was_
     assert "lease" in holder.output.lower()
     assert (workspace.directory / "errored.tfstate").exists()
     assert await azure.stands(PlaceKind.LEASE) is None
+
+
+async def test_a_plan_prints_the_hold_in_a_dead_locks_place_and_force_unlock_ends_it(azure, workspace, hold_witness):
+    await hold_witness(azure, workspace)

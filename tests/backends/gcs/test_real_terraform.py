@@ -44,3 +44,7 @@ async def test_a_real_lock_taken_after_the_look_survives_the_release(gcs, worksp
     assert late.result is ReleaseResult.HOLDER_CHANGED
     assert now.lock.id != first.lock.id
     assert await gcs.stands(PlaceKind.FILE) is not None
+
+
+async def test_a_plan_prints_the_hold_in_a_dead_locks_place_and_force_unlock_ends_it(gcs, workspace, hold_witness):
+    await hold_witness(gcs, workspace)
