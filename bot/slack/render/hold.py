@@ -21,7 +21,8 @@ def hold_message(report: HoldReport) -> Message:
     """The answer first: is the state held, by whom, until when."""
     hold = report.hold
     told = at_hand(_WORDS[report.stage](report), hold.asked_at)
-    named: Phrase = ("lock ", Quoted(hold.lock_id)) if hold.lock_id else ()
+    is_named = report.stage is HoldStage.HELD and not report.lift_by  # by the command to end it
+    named: Phrase = ("lock ", Quoted(hold.lock_id)) if hold.lock_id and not is_named else ()
     small = dotted((*_asker(hold), " asked"), named, ("hold ", Quoted(hold.id)))
     return message(
         notification(told[0]), sections(lines(told), budget=3_000), actions(*_buttons(report)),
