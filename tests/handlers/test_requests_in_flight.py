@@ -13,6 +13,7 @@ from bot.core.reports.button import ButtonValue
 from bot.errors import NotPermitted
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
+from bot.usecases.request.in_flight import in_flight_of
 from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.unlock import unlock
 from handlers import clicks
@@ -95,10 +96,12 @@ async def test_a_second_unlock_of_the_lock_links_the_first_ones_message_and_post
 
 async def test_a_button_that_asks_again_links_the_request_in_flight_and_posts_nothing(office, here):
     await requested(office)
-    over, armed = await UNLOCKS.get(office.world, "ref1"), await requested(office)
-    await UNLOCKS.update(office.world, "ref1", phase=RequestPhase.DONE)
+    incident = await office.journal.current(CHANNEL)
+    (first,) = await in_flight_of(office.world, incident.id)
+    over, armed = await UNLOCKS.get(office.world, first.id), await requested(office)
+    await UNLOCKS.update(office.world, first.id, phase=RequestPhase.DONE)
     before, lock_id = await channel_says(office), over.request.lock_id
-    button = {"action_id": "unlock.rearm", "value": str(ButtonValue("staging", lock_id, "ref1", lock_id))}
+    button = {"action_id": "unlock.rearm", "value": str(ButtonValue("staging", lock_id, first.id, lock_id))}
 
     await clicks.run(office.world, button["action_id"], button["value"], office.asker())
 
