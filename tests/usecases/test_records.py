@@ -18,6 +18,7 @@ from bot.core.codec import RECORDS, read, written
 from bot.usecases import outbox
 from bot.usecases.decide import automatic, claims, owner, sightings
 from bot.usecases.export import deliver, editions, followups, share
+from bot.usecases.hold import record as holds
 from bot.usecases.look import home_entries, home_tab, write_look
 from bot.usecases.owner import record as letters
 from bot.usecases.queue import record as queue
@@ -31,6 +32,7 @@ from handlers import boundary
 MODULES = (
     outbox, automatic, claims, owner, requests, deliver, editions, followups, share, home_tab, home_entries, write_look,
     letters, queue, backfill, capture, lifecycle, workflow_step, alerts, sweep, sightings, boundary,
+    holds,
 )  # fmt: skip
 SHELVES = [one for module in MODULES for one in vars(module).values() if isinstance(one, Shelf)]
 SHELVES = list({(one.kind, one.of): one for one in SHELVES}.values())
