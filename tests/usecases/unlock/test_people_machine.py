@@ -690,12 +690,13 @@ class PeopleMachine(Machine):
         asked, request = self._asked_for(lock_id)
         consent = self._consent(asked, lock_id, self.moved[worker])
         assert consent is not None, f"{lock_id} was deleted for {request}, which nobody wants (any more)"
-        by, approval = consent
-        assert self._has_been("may act", by), f"{by} may not release anything now"
+        wanting, approvals = consent
+        able = [user for user in wanting if self._has_been("may act", user)]
+        assert able, f"none of {wanting} may release anything now"
         needed = self._needed(holder)
-        assert not needed or approval is not None, f"nobody approved, and {needed} want it"
         if needed:
-            self._judge_approval(approval, by, needed, holder)
+            why_not = [self._wrong_approval(one, by, needed, holder) for one in approvals for by in able]
+            assert not all(why_not), f"nobody approved, and {needed} want it: {why_not}"
 
     def _judge_holder(self, holder):
         assert not self._is_alive(holder), f"{holder.lock_id} was deleted under its living holder"
@@ -733,19 +734,24 @@ class PeopleMachine(Machine):
         return self.asked[request], request
 
     def _consent(self, asked, lock_id, moved):
-        """Who wants it, and the second member, as of the worker's last look; None if it is not wanted (any more)."""
-        by, approval, is_wanted = asked.user, None, False
+        """Who may count for wanting it, and what as an approval, as of the worker's last look; None if nobody wants it.
+
+        Of a click that broke off, nobody but the bot knows what became of it: the clicks of others count as well.
+        """
+        wanting, approvals, is_wanted = [], [], False
         for said in asked.said:
             match said.what:
                 case "confirmed" | "armed" if self._is_meant(said, asked, lock_id):
-                    by, is_wanted = said.user, True
+                    is_wanted = True
+                    wanting.append(said.user)
                 case "approved" if said.lock_id == lock_id:
-                    approval, is_wanted = said, True
+                    is_wanted = True
+                    approvals.append(said)
                 case "unlock.disarm" | "unlock.decline" if said.call <= moved:
                     return None
                 case "over" if said.call <= moved:
-                    by, approval, is_wanted = asked.user, None, False
-        return (by, approval) if is_wanted else None
+                    wanting, approvals, is_wanted = [], [], False
+        return (wanting or [asked.user], approvals) if is_wanted else None
 
     def _is_meant(self, said, asked, lock_id):
         """Whoever armed a state that could not be read means the lock that it shows within the next minutes."""
@@ -766,22 +772,23 @@ class PeopleMachine(Machine):
         }
         return {name for name, is_so in wants.items() if is_so}
 
-    def _judge_approval(self, approval, by, needed, holder):
+    def _wrong_approval(self, approval, by, needed, holder):
+        """Why this approval does not count; nothing if it does."""
         who = approval.user
-        assert who != by, "whoever asked cannot approve"
-        assert BEHIND[who] != BEHIND[by], "the same person under another name"
-        assert needed <= approval.covers, f"approved for {approval.covers}, and {needed} want it"
-        assert self.now <= approval.at + self.world.policy.approval_timeout + self._grace(), "it is too old"
-        assert self._has_been("may act", who), f"{who} may not approve anything now"
-        match self.approvers.by:
-            case Approvers.NOBODY:
-                raise AssertionError("nobody may approve here")
-            case Approvers.GROUP:
-                assert self._has_been("in the group", who), f"{who} is not in the group"
-            case Approvers.OWNER:
-                assert who == holder.owner, f"{who} is not the owner"
-        if self.approvers.not_by_run_actor and holder.run_id is not None:
-            assert who != holder.owner, f"{who} has started the run"
+        is_late = self.now > approval.at + self.world.policy.approval_timeout + self._grace()
+        faults = {
+            "whoever asked cannot approve": who == by,
+            "the same person under another name": BEHIND[who] == BEHIND[by],
+            f"approved for {approval.covers}": not needed <= approval.covers,
+            "it is too old": is_late,
+            f"{who} may not approve anything now": not self._has_been("may act", who),
+            "nobody may approve here": self.approvers.by is Approvers.NOBODY,
+            f"{who} is not in the group": self.approvers.by is Approvers.GROUP
+            and not self._has_been("in the group", who),
+            f"{who} is not the owner": self.approvers.by is Approvers.OWNER and who != holder.owner,
+            f"{who} has started the run": self.approvers.not_by_run_actor and who == holder.owner and holder.run_id,
+        }
+        return "; ".join(words for words, is_so in faults.items() if is_so)
 
     # ── how it all ends
 
