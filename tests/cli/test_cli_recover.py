@@ -47,7 +47,7 @@ def write(workspace, **waits):
 
 async def killed_apply(around, workspace, *, when, as_json=False):
     """An apply of a GitHub run that is killed as soon as `when` is in what it printed; its log is the job's."""
-    await around.aws.delete_object(KEY)
+    await around.aws.delete_versions(KEY)
     await around.aws.delete_item(f"{around.aws.bucket}/{KEY}-md5")
     await workspace.init()
     run = around.github.runs.start_run("acme/infra", "deploy.yml", at=datetime.now(UTC) - timedelta(seconds=5))
@@ -153,7 +153,7 @@ async def test_it_still_answers_after_the_unlock_and_says_what_it_rests_on(aroun
 
 async def test_the_versions_are_told_with_what_changed(around, terminal, workspace):
     write(workspace)
-    await around.aws.delete_object(KEY)
+    await around.aws.delete_versions(KEY)
     await around.aws.delete_item(f"{around.aws.bucket}/{KEY}-md5")
     await workspace.init()
     await workspace._checked("apply", "-auto-approve")

@@ -32,6 +32,12 @@ class FullAws(LocalAws):
     async def delete_object(self, key: str) -> None:
         await threaded(self.s3.delete_object, Bucket=self.bucket, Key=key)
 
+    async def delete_versions(self, key: str) -> None:
+        """Of an object, so that nothing tells that there ever was one."""
+        listed = await threaded(self.s3.list_object_versions, Bucket=self.bucket, Prefix=key)
+        for each in (*listed.get("Versions", ()), *listed.get("DeleteMarkers", ())):
+            await threaded(self.s3.delete_object, Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])
+
     async def switch_billing(self, *, units: int | None) -> None:
         """Makes the table PROVISIONED with as many units to read and to write, or on demand with None."""
         mode = "PAY_PER_REQUEST" if units is None else "PROVISIONED"
