@@ -42,6 +42,7 @@ QUEUED_BY_THE_FIRST_VERSION = {
     "followups": ("inc-1", "hash"),
     "ticket": ("inc-1", "key", "U0QUINN"),
     "waiting": ("staging",),
+    "hold": ("id1",),
 }
 
 
