@@ -22,7 +22,8 @@ from bot.sandbox.stand_in import serving
 @dataclass
 class HttpStates:
     """States by path, and locks as their text. `compares`: a release has to name the lock's ID. `echoes`: a refusal
-    says the asker's own operation, as GitLab's does. `says_who` False: a refusal has no body.
+    says the asker's own operation, as GitLab's does; `echoes_all`: all that the asker said. `says_who` False: a refusal
+    has no body.
     """
 
     lock_method: str = "LOCK"
@@ -30,6 +31,7 @@ class HttpStates:
     refuses_with: int = 423
     compares: bool = False
     echoes: bool = False
+    echoes_all: bool = False
     says_who: bool = True
     dates: bool = True
     credentials: str = "tflock:s3cr3t"
@@ -62,6 +64,8 @@ class HttpStates:
             return web.Response(status=200)
         if not self.says_who:
             return web.Response(status=self.refuses_with)
+        if self.echoes_all:
+            return web.Response(status=self.refuses_with, text=body.decode())
         if self.echoes:
             asker = json.loads(body)
             held = json.dumps({**json.loads(held), **{key: asker[key] for key in ("Operation", "Info", "Version")}})

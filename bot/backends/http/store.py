@@ -219,7 +219,7 @@ class HttpStore:
     async def _tried(self) -> tuple[LockPlace | None, float]:
         """The lock that keeps another one out, and when that was asked (`Clock.running`). Leaves no lock of its own.
 
-        A try whose end was not seen is taken up again, under its own ID.
+        A try whose end was not seen is taken up again, under its own IDs.
         """
         earlier = await self.records.get(TRIED, self.target)
         mine = f"{LOOK}{uuid.uuid4()}" if earlier is None else str(earlier["id"])
@@ -247,14 +247,17 @@ class HttpStore:
         """Tries until it is sure that no lock of this ID is left. `may_have`: an earlier try may have taken it.
 
         What a request without an answer has done is found out by the next try, never by a release on suspicion. Such a
-        request may yet arrive: its ID stays written down, for the next sweep to try once more.
+        request may yet arrive: its ID stays written down, for the next sweep to try once more. Two IDs take turns: that
+        a request is refused by its own proves nothing, since a server may repeat all that the asker said.
         """
         last: Failed | None = None
+        other, asking = (mine, f"{mine}-2") if not may_have else (f"{mine}-2", mine)
         for turn in range(_ROUNDS):
             await asyncio.sleep(0.2 * turn)
             asked = self.clock.running()
+            asking, other = other, asking
             try:
-                answer = await self.lock_way.send(self.reads, json=_lock_info(mine), passing=_is_locked)
+                answer = await self.lock_way.send(self.reads, json=_lock_info(asking), passing=_is_locked)
             except Failed as failed:
                 may_have = may_have or (failed.was_sent and failed.trouble not in _SURE)
                 if not may_have:
@@ -263,14 +266,19 @@ class HttpStore:
                 last = failed
                 continue
             place = None if answer.is_success else self._place(answer)
-            if place is not None and place.fence != mine:
+            if place is not None and place.fence == asking:
+                if may_have:
+                    continue
+                return await self._ended(self._unreadable("it repeats what the asker said"), asked, last)
+            if place is not None and place.fence != other:
                 if place.info is None and may_have:
                     break  # the server does not say whose the lock is: it may be the try's own
                 return await self._ended(place, asked, last)
             may_have = True
-            log.warning("http.look_took_the_lock", state=self.target, lock_id=mine)
+            took = asking if place is None else other
+            log.warning("http.look_took_the_lock", state=self.target, lock_id=took)
             try:
-                if await self._unlocked(mine, asked, _at_any_time, _lock_info(mine)):
+                if await self._unlocked(took, asked, _at_any_time, _lock_info(took)):
                     return await self._ended(None, asked, last)
             except Failed as failed:
                 last = failed
@@ -300,11 +308,14 @@ class HttpStore:
     def _place(self, answer: httpx.Response) -> LockPlace:
         info, garbage = parsed(answer.text)
         if info is None:
-            said = f"the server says that it is locked, and not who holds it ({garbage})"
-            return LockPlace(self.kind, self.target, "", None, said, service=SERVICE)
+            return self._unreadable(garbage)
         if info.operation == _OPERATION:  # a server may repeat what the asker said
             info = replace(info, operation="", info="", version="", path="")
         return LockPlace(self.kind, self.target, info.id, info, service=SERVICE)
+
+    def _unreadable(self, why: str | None) -> LockPlace:
+        said = f"the server says that it is locked, and not who holds it ({why})"
+        return LockPlace(self.kind, self.target, "", None, said, service=SERVICE)
 
 
 def origin(address: str) -> str:

@@ -119,6 +119,37 @@ async def test_a_server_that_does_not_say_who_holds_it_shows_a_lock_that_is_neve
     assert (await backend.release((await backend.read_lock()).held[0])).result is ReleaseResult.RELEASED
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2, 3])
+async def test_a_server_that_repeats_all_that_the_asker_said_never_has_the_holders_lock_released(http, held, lost):
+    """Its refusal names the try's own ID, and looks like a lock that the try has left behind."""
+    http.storage.echoes_all = True
+    http.proxy.fault(http.reads(PlaceKind.RECORD), Cut(after=True), times=lost)
+    backend = http.backend()
+
+    seen = await backend.read_lock()
+    await sweep(http)
+
+    assert not seen.is_free
+    assert not seen.locks
+    assert asked(http, "UNLOCK") == []
+    assert http.storage.locks[PATH] == held.text
+    if not lost:
+        assert "repeats what the asker said" in seen.garbage[0].garbage
+        assert await left_over(http) is None
+        assert (await backend.release(seen.held[0])).result is ReleaseResult.DENIED
+        assert http.storage.locks[PATH] == held.text
+
+
+async def test_a_free_state_of_a_server_that_repeats_all_is_free_and_stays_free(http):
+    http.storage.echoes_all = True
+
+    seen = await http.backend().read_lock()
+
+    assert seen.is_free
+    assert http.storage.locks == {}
+    assert await left_over(http) is None
+
+
 async def test_without_redis_nothing_is_tried(http):
     async def away(_):
         raise JournalAway("redis is away")
@@ -163,6 +194,18 @@ async def test_a_try_without_an_answer_never_releases_the_lock_of_another(http, 
     assert seen.lock.id == held.id
     assert asked(http, "UNLOCK") == []
     assert http.storage.locks[PATH] == held.text
+
+
+async def test_a_try_without_an_answer_that_took_the_lock_under_its_other_id_gives_it_back(http):
+    """The first answer is lost on the way in, the second on the way out."""
+    lock = http.reads(PlaceKind.RECORD)
+    http.proxy.fault(lock, Cut(), times=1)
+    http.proxy.fault(lock, Cut(after=True), times=1)
+
+    seen = await http.backend().read_lock()
+
+    assert seen.is_free
+    assert http.storage.locks == {}
 
 
 async def test_a_try_without_an_answer_is_made_once_more_by_the_sweep_since_it_may_yet_arrive(http, held):
