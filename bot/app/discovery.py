@@ -123,6 +123,7 @@ class Discovery:
     _fixed: Mapping[str, StateSettings] = field(default_factory=dict)
     _known: dict[str, dict[str, StateSettings]] = field(default_factory=dict)
     _unlisted: dict[str, str] = field(default_factory=dict)
+    _unclear: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._fixed = self.config.states
@@ -164,6 +165,7 @@ class Discovery:
                 detail = listing.detail if isinstance(listing, Unseen) else f"there is no {listing.what}"
                 unlisted[name] = f"the states of {name} could not be listed: {detail}"
                 continue
+            self._unclear[name] = self._unclear_of(pattern, listing.value)
             made = {address: before.get(address) or pattern.state(address) for address in listing.value[:_MOST_STATES]}
             now = {address: state for address, state in made.items() if state is not None}
             gone = {address: state for address, state in before.items() if address not in now}
@@ -174,6 +176,19 @@ class Discovery:
         self._take_over()
         if changed:
             await self._remember()
+
+    def _unclear_of(self, pattern: StatePattern, listed: Sequence[str]) -> str:
+        """What is said of the names that can be read in two ways, but for those of fixed states; empty for none."""
+        own = {each.name for state in self._fixed.values() if (each := state.backend.listing) is not None
+               and each.container == pattern.listing.container}  # fmt: skip
+        ways = {address: pattern.unclear(address) for address in listed if address not in own}
+        found = [f"{address}: {way}" for address, way in ways.items() if way]
+        if not found:
+            return ""
+        return (
+            f"{len(found)} of the keys of {pattern.template.name} can be read in two ways and are left out "
+            f"({'; '.join(found[:_SHOWN])}): give each an entry of its own"
+        )
 
     async def _listed(self, pattern: StatePattern) -> Observation[tuple[str, ...]]:
         kind = stores.lister(pattern.template.backend.type)
@@ -195,7 +210,7 @@ class Discovery:
     def _take_over(self) -> None:
         """Makes what is known the states of the running bot, if it differs."""
         found, problems = self._without_doubles()
-        told = (*self._unlisted.values(), *problems)
+        told = (*self._unlisted.values(), *filter(None, self._unclear.values()), *problems)
         if told != self.problems:
             for words in told[:_SHOWN]:
                 log.warning("states.not_found", problem=words)

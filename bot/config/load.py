@@ -192,7 +192,7 @@ def _pattern(name: str, file: ConfigFile, aws: AwsSection) -> StatePattern:
     if listing is None:
         raise AssertionError("a pattern whose states cannot be listed is a problem of the file")
     protected = {} if isinstance(given, bool) else given
-    return StatePattern(template, listing, patterns.expression(listing.name), protected)
+    return StatePattern(template, listing, protected)
 
 
 def _variables(file: ConfigFile) -> Iterator[str]:

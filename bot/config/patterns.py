@@ -1,6 +1,7 @@
 """Texts with `{variables}`: one entry of the configuration that means many states. Pure.
 
-A variable stands for one or more characters without a slash. It is the same wherever it occurs in an entry.
+A variable stands for one or more characters without a slash. It is the same wherever it occurs in an entry. A name
+that can be read in two ways is none of the pattern's: nobody could say whose pipelines and protection are its.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import combinations
 
 from bot.config.models import StateSection
@@ -33,15 +35,25 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
-def expression(text: str) -> re.Pattern[str]:
-    """What matches the texts that the pattern means, with a group for each variable."""
+@lru_cache(maxsize=1024)
+def expression(text: str, *, shortest: bool = False) -> re.Pattern[str]:
+    """What matches the texts that the pattern means, with a group for each variable: the earlier ones as long as
+    possible, or as short.
+    """
     made, end, seen = "", 0, set[str]()
     for found in _VARIABLE.finditer(text):
         made += re.escape(text[end : found.start()])
-        made += f"(?P={found[1]})" if found[1] in seen else f"(?P<{found[1]}>[^/]+)"
+        made += f"(?P={found[1]})" if found[1] in seen else f"(?P<{found[1]}>[^/]+{'?' if shortest else ''})"
         seen.add(found[1])
         end = found.end()
     return re.compile(made + re.escape(text[end:]))
+
+
+def readings(text: str, name: str) -> tuple[Mapping[str, str], ...]:
+    """The variables' values in a name that the pattern means: none if it does not, two of several ways to read it."""
+    found = (expression(text, shortest=shortest).fullmatch(name) for shortest in (False, True))
+    values = [each.groupdict() for each in found if each is not None]
+    return tuple(values[:1] if values[:1] == values[1:] else values)
 
 
 def beginning(text: str) -> str:
@@ -136,9 +148,8 @@ def _double(states: Mapping[str, StateSection]) -> Iterator[Finding]:
         if shared is not None:
             yield ("states", other), f"can mean the same state as {one} ({shared}, say): give keys that tell them apart"
     for pattern, wanted in many.items():
-        matching = expression(wanted.name)
         for name, listing in listed.items():
             if listing is None or is_pattern(name) or listing.container != wanted.container:
                 continue
-            if matching.fullmatch(listing.name):
+            if len(readings(wanted.name, listing.name)) == 1:
                 yield ("states", name), f"is found by {pattern}, too: remove one of the two, or narrow the pattern"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -12,7 +11,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from bot.config.models import AwsSection, CiSection, ExportSection, TicketsSection, TimelineSection
-from bot.config.patterns import filled
+from bot.config.patterns import filled, readings, variables
 from bot.config.secret_files import SecretFile
 from bot.config.section import BackendSection, Listing
 from bot.core.nearest import did_you_mean, known_as
@@ -56,25 +55,29 @@ class StateSettings:
 
 @dataclass(frozen=True, slots=True)
 class StatePattern:
-    """One entry for many states. `template` has `{variables}` in its texts; `expression` matches the names that
-    `listing` lists them by. `protected` are the values of variables, with `*` for anything, of which a state that
-    has one is protected.
+    """One entry for many states. `template` has `{variables}` in its texts, and so has the name that `listing` lists
+    them by. `protected` are the values of variables, with `*` for anything, of which a state that has one is protected.
     """
 
     template: StateSettings
     listing: Listing
-    expression: re.Pattern[str]
     protected: Mapping[str, tuple[str, ...]]
 
     def state(self, listed_as: str) -> StateSettings | None:
-        """The state of this name in the store; None if the pattern does not mean it."""
-        found = self.expression.fullmatch(listed_as)
-        return None if found is None else self._with(found.groupdict())
+        """The state of this name in the store; None if the pattern does not mean it, or if it is unclear."""
+        found = readings(self.listing.name, listed_as)
+        return self._with(found[0]) if len(found) == 1 else None
+
+    def unclear(self, listed_as: str) -> str:
+        """The two ways to read a name that the pattern could mean, for people; empty if there is one, or none."""
+        found = readings(self.listing.name, listed_as)
+        ways = (", ".join(f"{name}={value}" for name, value in values.items()) for values in found)
+        return " or ".join(ways) if len(found) > 1 else ""
 
     @property
     def widest(self) -> StateSettings:
         """With `*` for each variable: what rights for all of its states are given on. No state has this name."""
-        return self._with(dict.fromkeys(self.expression.groupindex, "*"))
+        return self._with(dict.fromkeys(variables(self.listing.name), "*"))
 
     def _with(self, values: Mapping[str, str]) -> StateSettings:
         template = self.template

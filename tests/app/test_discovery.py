@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -194,6 +195,21 @@ async def test_a_key_whose_name_would_be_no_name_is_left_out(own_aws, config, re
     async with found(config(), redis) as wiring:
         assert list(wiring.world.states) == ["dev-shop"]
         assert "which cannot be a state's name" in wiring.discovery.problems[0]
+
+
+async def test_a_key_that_can_be_read_in_two_ways_is_left_out_and_said(own_aws, config, redis):
+    await own_aws.put_state("services/pay-api-dev.tfstate")
+    await own_aws.put_state("services/shop-dev.tfstate")
+    settings = config()
+    (pattern,) = settings.patterns
+    listing = replace(pattern.listing, name="services/{service}-{env}.tfstate")
+    backend = pattern.template.backend.model_copy(update={"key": listing.name})
+    beside = replace(pattern, listing=listing, template=replace(pattern.template, backend=backend))
+    async with found(replace(settings, patterns=(beside,)), redis) as wiring:
+        assert list(wiring.world.states) == ["dev-shop"]
+        (problem,) = wiring.discovery.problems
+        assert "1 of the keys of {env}-{service} can be read in two ways" in problem
+        assert "(services/pay-api-dev.tfstate: service=pay-api, env=dev or service=pay, env=api-dev)" in problem
 
 
 async def test_commands_beside_a_bot_find_them_too(own_aws, config):

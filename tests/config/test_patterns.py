@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config.patterns import beginning, common, expression, filled, variables
+from bot.config.patterns import beginning, common, expression, filled, readings, variables
 
 HEAD = """\
 slack: {incident_channels: ["inc-*"]}
@@ -71,6 +71,25 @@ def test_a_state_with_a_value_that_is_protected_is_protected_and_never_released_
 def test_other_keys_are_no_states_of_it(loaded, key):
     (pattern,) = loaded(PATTERN).patterns
     assert pattern.state(key) is None
+
+
+BESIDE = HEAD + entry("{env}-{app}", "live/{env}-{app}.tfstate", protected="{env: prod}")
+
+
+def test_a_key_that_can_be_read_in_two_ways_is_no_state_so_that_none_loses_its_protection(loaded):
+    """`prod-pay-api` would be of the environment `prod-pay`, which nobody protects."""
+    (pattern,) = loaded(BESIDE).patterns
+
+    assert pattern.state("live/prod-pay-api.tfstate") is None
+    assert pattern.unclear("live/prod-pay-api.tfstate") == "env=prod-pay, app=api or env=prod, app=pay-api"
+    state = pattern.state("live/prod-api.tfstate")
+    assert (state.name, state.protected, pattern.unclear("live/prod-api.tfstate")) == ("prod-api", True, "")
+
+
+def test_a_key_that_can_be_read_in_two_ways_may_have_an_entry_of_its_own(loaded, problems_of):
+    own = entry("prod-pay-api", "live/prod-pay-api.tfstate", discover=None, protected="true")
+    assert loaded(BESIDE + own).states["prod-pay-api"].protected
+    assert problems_of(BESIDE + entry("prod-api", "live/prod-api.tfstate", discover=None))
 
 
 def test_a_workspace_may_be_a_variable(loaded):
@@ -164,6 +183,16 @@ def loosely(pattern):
 def test_a_name_that_was_filled_gives_its_values_back(values):
     text = "services/{x}/{y}.tfstate"
     assert expression(text).fullmatch(filled(text, values)).groupdict() == values
+
+
+@given(st.sampled_from(["{x}-{y}", "{x}-{y}-{x}", "a{x}{y}", "{x}.{y}/{x}"]), st.text("a-./", max_size=7))
+def test_a_name_has_as_many_readings_as_there_are_up_to_two(text, name):
+    """All ways to cut it are tried."""
+    texts = [name[a:b] for a in range(len(name)) for b in range(a + 1, len(name) + 1)]
+    values = ({"x": x, "y": y} for x, y in itertools.product(set(texts), repeat=2) if "/" not in x + y)
+    ways = [each for each in values if filled(text, each) == name]
+    assert len(readings(text, name)) == min(len(ways), 2)
+    assert all(each in ways for each in readings(text, name))
 
 
 def test_the_beginning_is_what_all_names_have_in_common():
