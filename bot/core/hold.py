@@ -28,7 +28,7 @@ _INFO = re.compile(
     r"(?P<why>.*); until (?P<until>\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) UTC; (?P<link>\S+); hold (?P<ref>[\w.-]+)",
     re.ASCII | re.DOTALL,
 )
-_BY = re.compile(r"tflock@(?P<channel>.*) \(@(?P<user>.*)\)", re.DOTALL)
+_BY = re.compile(r"tflock@(?P<channel>.*?) \(@(?P<user>.*)\)", re.DOTALL)
 _NO_REASON = "no reason given"
 _NO_LINK = "-"
 
@@ -81,7 +81,7 @@ def hold_info(lock_id: str, said: HoldWords, *, created: datetime, path: str) ->
         id=lock_id,
         operation=OPERATION,
         info=f"{why}; until {ends}; {_word(said.link) or _NO_LINK}; hold {said.ref}",
-        who=f"tflock@{one_line(said.channel)[:_LONGEST_NAME]} (@{one_line(said.user)[:_LONGEST_NAME]})",
+        who=f"tflock@{_name(said.channel)} (@{_name(said.user)})",
         version="tflock",
         created=created.astimezone(UTC),
         path=path,
@@ -130,6 +130,11 @@ def _instant(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _name(text: str) -> str:
+    """A name such that what is read from a lock gives the same lock again."""
+    return one_line(text)[:_LONGEST_NAME].rstrip()
 
 
 def _word(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core.hold import OPERATION, HoldWords, held_by, hold_info, is_hold, is_of, prolonged, words_of
@@ -39,6 +39,18 @@ def test_whatever_people_write_a_hold_is_read_again_with_its_name_and_its_end(us
     assert (read.ref, read.until) == (SAID.ref, SAID.until)
     assert is_of(info, HOLD) is (info.who == HOLD.who)
     assert len(lock_text(info)) < 6_000  # Azure's metadata takes 8 KiB
+
+
+@given(user=TEXT, channel=st.sampled_from(["inc-staging", "C0INC", "größe-" * 14]))
+@example(user="q" * 79 + " uinn", channel="inc-staging")
+@example(user="quinn (@q", channel="inc-staging")
+def test_what_a_hold_says_makes_the_same_hold_again_where_its_record_is_lost(user, channel):
+    """Else its end would be reported, and its lock would stay."""
+    placed = hold_info("l1", replace(SAID, user=user, channel=channel), created=NOON, path="p")
+
+    again = hold_info("l1", words_of(placed), created=NOON, path="p")
+
+    assert is_of(placed, again)
 
 
 @given(info=TEXT, who=TEXT)
