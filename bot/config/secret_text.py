@@ -29,6 +29,8 @@ def secret_in(path: Path) -> str:
         raise SecretUnreadable(f"{path} is not UTF-8 text") from None
     if not text:
         raise SecretUnreadable(f"{path} is empty")
+    if "\0" in text:  # what a crash leaves of a file; as a key of HMAC it is as good as an empty one
+        raise SecretUnreadable(f"{path} has NUL bytes: that is no secret")
     return text
 
 

@@ -74,7 +74,13 @@ def test_a_file_that_is_not_there_is_the_only_problem_of_its_variable(problems_o
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"", "is empty"), (b" \n", "is empty"), (b"\xff\xfe", "is not UTF-8"), (b"x" * 70_000, "more than 65536 bytes")],
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\0" * 32, "has NUL bytes"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"x" * 70_000, "more than 65536 bytes"),
+    ],
 )
 def test_a_file_that_has_no_secret_is_refused_without_its_content(tmp_path, content, why):
     (tmp_path / "secret").write_bytes(content)
