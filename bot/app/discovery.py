@@ -261,16 +261,20 @@ class Discovery:
         except JournalAway as away:
             log.warning("states.not_recalled", detail=str(away))
             return
-        for pattern in self.config.patterns:
-            addresses = records.get(pattern.template.name, {}).get("listed_as", [])
-            made = {address: pattern.state(address) for address in addresses if isinstance(address, str)}
-            self._known[pattern.template.name] = {name: state for name, state in made.items() if state is not None}
-        self._take_over()
+        # first those that had their names: a state does not lose its name to one that was found later
+        for key in ("named", "listed_as"):
+            for pattern in self.config.patterns:
+                addresses = records.get(pattern.template.name, {}).get(key, [])
+                made = {address: pattern.state(address) for address in addresses if isinstance(address, str)}
+                states = {address: state for address, state in made.items() if state is not None}
+                self._known[pattern.template.name] = states | self._known[pattern.template.name]
+            self._take_over()
 
     async def _remember(self) -> None:
         try:
             for name, states in self._known.items():
-                await self.records.put(_KIND, name, {"listed_as": list(states)}, ttl=_REMEMBERED)
+                named = [at for at, state in states.items() if self.config.states.get(state.name) is state]
+                await self.records.put(_KIND, name, {"listed_as": list(states), "named": named}, ttl=_REMEMBERED)
         except JournalAway as away:
             log.warning("states.not_remembered", detail=str(away))
 

@@ -182,6 +182,20 @@ async def test_a_state_keeps_its_name_when_another_one_would_have_it_too(own_aws
         assert len(wiring.discovery.problems) == 1
 
 
+async def test_a_state_keeps_its_name_also_through_a_restart(own_aws, config, redis):
+    """Else whoever may write any key could take a state from the bot, and a hold from who looks after it."""
+    await own_aws.put_state(key_of("b-c", "a"))
+    async with found(config(), redis):
+        pass
+    await own_aws.put_state(key_of("c", "a-b"))
+    async with found(config(), redis) as wiring:
+        assert wiring.world.states["a-b-c"].path.endswith(key_of("b-c", "a"))
+        assert len(wiring.discovery.problems) == 1
+    async with found(config(), redis) as wiring:
+        assert wiring.world.states["a-b-c"].path.endswith(key_of("b-c", "a"))
+        assert len(wiring.discovery.problems) == 1
+
+
 async def test_a_fixed_state_keeps_its_name(own_aws, config, redis):
     await own_aws.put_state(key_of("shop", "dev"))
     async with found(config(**{"dev-shop": "fixed.tfstate"}), redis) as wiring:
