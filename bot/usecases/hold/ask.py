@@ -207,12 +207,17 @@ async def adopt(world: World, state: State, held: LockInfo, *, channel: str) -> 
     """A record for a hold that has none, by what its lock says; None for one that says too little.
 
     Nobody is known to be its asker, so that anyone who lifts it lifts someone else's. One whose lock arrived after it
-    was reported to have ended is ended again. Raises JournalAway.
+    was reported to have ended is ended again. A state that was renamed takes its hold along; a lock that names the hold
+    of another state is not read. Raises JournalAway.
     """
     said = words_of(held)
     if said is None or not said.ref or said.until is None or not said.channel:
         return None
     known = await HOLDS.get(world, said.ref)
+    if known is not None and known.hold.state != state.name.name:
+        if known.hold.state in world.states:
+            return None
+        known = await HOLDS.update(world, said.ref, state=state.name.name) or known
     if known is not None and known.phase is HoldPhase.ENDED:
         late = {"parts": None, "note": "its lock arrived after its end", "end": HoldEnd.TIME}
         return await advance(world, said.ref, {HoldPhase.ENDED}, HoldPhase.ENDING, **late)

@@ -371,6 +371,38 @@ def test_a_write_that_arrives_after_the_end_was_told_is_ended_again(paper):
     assert record_of(paper, hold_id).phase is HoldPhase.ENDED
 
 
+def test_the_hold_of_a_state_that_was_renamed_ends_under_its_new_name(paper):
+    """Its worker has left it, since the old name is not configured any more."""
+    hold_id = hold(paper)
+    paper.run(HOLDS.update(paper.ports, hold_id, state="staging-before"))
+    paper.pass_time(600)
+    left = record_of(paper, hold_id)
+
+    paper.run(PERIODIC["watch_states"].work(paper.ports))
+    paper.pass_time(60)
+
+    assert (left.phase, left.end) == (HoldPhase.ENDED, HoldEnd.NOT_CONFIGURED)
+    assert standing(paper) == {}
+    assert record_of(paper, hold_id).phase is HoldPhase.ENDED
+
+
+def test_a_lock_that_names_the_hold_of_another_state_lifts_neither(paper):
+    """Whoever can write one lock could have the hold of another state ended by people who mean their own."""
+    hold_id = hold(paper)
+    states = paper.ports.states
+    states["other"] = replace(states[STATE], name=replace(states[STATE].name, name="other"))
+    paper.run(HOLDS.update(paper.ports, hold_id, state="other"))
+    there = standing(paper)
+
+    with pytest.raises(NotPermitted, match="not one that tflock can read"):
+        paper.run(holds.lift_of(paper.ports, states[STATE], user="U0PARKER", channel=CHANNEL))
+    assert (record_of(paper, hold_id).phase, standing(paper)) == (HoldPhase.HELD, there)
+
+    paper.run(holds.lift_of(paper.ports, states["other"], user="U0PARKER", channel=CHANNEL))
+    paper.pass_time(3)
+    assert standing(paper) == {}
+
+
 def test_a_state_that_is_held_is_not_held_again(paper):
     hold(paper)
 
