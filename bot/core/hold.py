@@ -29,6 +29,7 @@ _INFO = re.compile(
     re.ASCII | re.DOTALL,
 )
 _BY = re.compile(r"tflock@(?P<channel>.*?) \(@(?P<user>.*)\)", re.DOTALL)
+_YEARS = range(2000, 9000)
 _NO_REASON = "no reason given"
 _NO_LINK = "-"
 
@@ -126,10 +127,12 @@ def held_by(said: HoldWords, *, now: datetime | None = None) -> Phrase:
 
 
 def _instant(text: str) -> datetime | None:
+    """None also for a year with which nothing can be counted: anyone who can write the store can write one."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        found = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
+    return found if found.year in _YEARS else None
 
 
 def _name(text: str) -> str:

@@ -403,6 +403,26 @@ def test_a_lock_that_names_the_hold_of_another_state_lifts_neither(paper):
     assert standing(paper) == {}
 
 
+@pytest.mark.parametrize("end", ["0001-01-01 00:00:00", "9999-12-31 23:59:59"])
+def test_a_hold_whose_lock_names_an_end_that_is_none_keeps_no_sweep_from_its_work(paper, end):
+    hold_id = hold(paper)
+    paper.run(HOLDS.forget(paper.ports, hold_id))
+    paper.jobs.waiting.clear()
+    for kind, info in standing(paper).items():
+        words = info.info.replace(f"{words_of(info).until:%Y-%m-%d %H:%M:%S}", end)
+        paper.store.write(kind, lock_text(replace(info, info=words)))
+    there = standing(paper)
+
+    paper.run(PERIODIC["watch_states"].work(paper.ports))
+    paper.pass_time(600)
+    paper.run(PERIODIC["watch_states"].work(paper.ports))
+
+    assert standing(paper) == there
+    with pytest.raises(NotPermitted, match="end it with terraform force-unlock"):
+        paper.run(holds.lift_of(paper.ports, paper.ports.states[STATE], user="U0QUINN", channel=CHANNEL))
+    assert standing(paper) == there
+
+
 def test_a_state_that_is_held_is_not_held_again(paper):
     hold(paper)
 
