@@ -215,9 +215,9 @@ def _sayings(document: object, depth: int) -> Iterator[str]:
             when = next((document[key] for key in _WHEN if isinstance(document.get(key), str)), "")
             lines = (part for line in said.rstrip("\n").split("\n") for part in _broken(line))
             yield "\n".join(f"{when} {line}" if when else line for line in lines)
-        else:
-            for part in document.values():
-                yield from _sayings(part, depth + 1)
+        if not _is_error(said):
+            inner = (each for part in document.values() for each in _sayings(part, depth + 1))
+            yield from (each for each in inner if not said or _is_error(each))
 
 
 def _said(document: Mapping[str, object]) -> str:
@@ -227,8 +227,13 @@ def _said(document: Mapping[str, object]) -> str:
     if isinstance(summary, str) and told.get("severity") in {"error", "warning"}:
         head = "Error" if told["severity"] == "error" else "Warning"
         return f"{head}: {summary}\n\n{detail if isinstance(detail, str) else ''}"
-    for key in _TOLD:
-        said = document.get(key)
-        if isinstance(said, str) and said:
-            return "\n".join(_told_by(said)) or said
-    return ""
+    said = [text for key in _TOLD if isinstance(text := document.get(key), str) and text]
+    if not said:
+        return ""
+    # `{"msg": "apply failed", "error": "… Error: …"}`: the message only says that there is more
+    errors = dict.fromkeys(text for text in (*said, *document.values()) if isinstance(text, str) and _is_error(text))
+    return "\n".join("\n".join(_told_by(text)) or text for text in errors or said[:1])
+
+
+def _is_error(text: str) -> bool:
+    return "Error: " in text or "Lock Info:" in text

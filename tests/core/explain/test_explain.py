@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,24 @@ def test_the_state_is_found_by_bucket_and_key_by_workspace_and_by_directory(text
 )
 def test_a_run_that_was_broken_off_is_told_from_one_that_ended_and_from_an_earlier_one(before, kind):
     assert explain(f"aws_x.y: Creating...\n{before}", STATES).kind is kind
+
+
+@pytest.mark.parametrize("name", ["error", "err", "exception", "stdout", "output", "details"])
+@pytest.mark.parametrize("is_deep", [False, True])
+def test_an_error_below_a_message_of_a_json_log_is_read_under_any_name(name, is_deep):
+    error = f"exit status 1:\n{boxed(HELD_ITEM)}"
+    line = {"level": "error", "msg": "Failed to run terraform", name: {"stderr": error} if is_deep else error}
+
+    told = explain(f"{json.dumps(line)}\n" + '{"level": "info", "msg": "bye"}', STATES)
+
+    assert (told.kind, told.state) == (ErrorKind.HELD, "staging")
+    assert told.lock is not None
+    line[name] = "exit status 1"
+    assert explain(json.dumps(line), STATES).kind is ErrorKind.UNKNOWN
+
+
+def test_of_two_errors_in_one_line_of_a_json_log_the_worse_one_counts():
+    line = {"message": HELD_ITEM, "error": "Error: Failed to persist state to backend"}
+
+    assert explain(json.dumps(line), STATES).kind is ErrorKind.NOT_SAVED
+    assert explain(json.dumps({"message": HELD_ITEM, "log": HELD_ITEM}), STATES).kind is ErrorKind.HELD

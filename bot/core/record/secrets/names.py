@@ -261,7 +261,7 @@ _PROGRESS = re.compile(
     r"|Plan to (?:create|read|update|replace|delete|import|move|forget|noop)\b|Resuming "
 )
 """Terraform's `internal/command/views/{hook_ui,operation}.go` and `views/json/{hook,message}*.go`, OpenTofu's too."""
-_RESOURCE = re.compile(r"[\w\]\")]\.[\w-]*\Z")
+_RESOURCE = re.compile(r"[\w\]\")]\.[\w-]*(?:\[\\?\"[^\"\n\\]{0,150})?\Z")
 _BREAKS = ("\n", "\r\n")
 _VARIABLE = re.compile(r"[A-Z]++(?:_[A-Z]++)++")
 """The name of an environment's variable: `token: SLACK_BOT_TOKEN is not set`."""
