@@ -137,7 +137,7 @@ class LogReader:
             at, self._since = at or own, own or self._since
         if self._begun_at is None and not self._has_gap:
             self._begun_at = at or shapes.instant(stamp) or shapes.opened_at(said)
-        for part in said.split("\r") if "\r" in said else (said,):
+        for part in said.split("\r") if "\r" in said and not shapes.is_of_script(said) else (said,):
             self._part(part, stamp, at)
 
     def _part(self, said: str, stamp: str, at: datetime | None) -> None:

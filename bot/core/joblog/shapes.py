@@ -181,6 +181,14 @@ def stamped(line: str) -> tuple[str, str]:
     return (found["at"], line[found.end() :]) if found is not None else ("", line)
 
 
+_OF_SCRIPT = re.compile(rf"{BEFORE}{ADDRESS} \((?:local-exec|remote-exec)\): ")
+
+
+def is_of_script(said: str) -> bool:
+    """Whether a provisioner's program printed it: Terraform marks its lines, and not what follows a carriage return."""
+    return "-exec): " in said and _OF_SCRIPT.match(unboxed(said)) is not None
+
+
 def clocked(line: str, *, after: datetime | None) -> tuple[datetime | None, str]:
     """The time of day in UTC at the head of a line that was written `after`, give or take a minute, and the rest.
 

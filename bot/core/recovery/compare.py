@@ -6,15 +6,15 @@ type, and where the log says no id, if the state has something new at its addres
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.instants import shifted
 from bot.core.joblog.changes import Action, Change, Changes, Fate
 from bot.core.record.redact import redact
 from bot.core.recovery.contents import Contents, Instance, quoted, type_of
-from bot.core.recovery.imports import why_no_import
+from bot.core.recovery.imports import VALUES, why_no_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,15 @@ class _Sets:
     tainted: dict[str, None] = field(default_factory=dict)
 
 
-def compare(changes: Changes, state: Contents, *, written: datetime | None, skew: timedelta) -> Difference:
-    """`written` is when this run's state was last written, by a clock that may differ from the log's by `skew`."""
-    sets, held = _Sets(), _Held(state.instances, changes)
+def compare(
+    changes: Changes, state: Contents, *, written: datetime | None, skew: timedelta, between: Sequence[Contents] = ()
+) -> Difference:
+    """`written` is when this run's state was last written, by a clock that may differ from the log's by `skew`.
+
+    `between` are the versions since this run began, where a later run has written the newest one: what one of them has
+    was recorded, and the later run may have destroyed it. No address in the answer has a secret in it.
+    """
+    sets, held = _Sets(), _Held(state.instances, changes, between)
     for place, change in enumerate(changes.changes):
         later = changes.changes[place + 1 :]
         match change.action:
@@ -77,20 +83,29 @@ def compare(changes: Changes, state: Contents, *, written: datetime | None, skew
             case Action.DELETE:
                 _deleted(sets, held, change, later)
     return Difference(
-        tuple(sets.recorded), tuple(sets.made), tuple(sets.unsure), tuple(sets.destroyed), tuple(sets.tainted),
-        changes.scripts,
-    )  # fmt: skip
+        _clean(sets.recorded),
+        tuple(replace(one, address=redact(one.address)) for one in sets.made),
+        tuple(replace(one, address=redact(one.address)) for one in sets.unsure),
+        _clean(sets.destroyed),
+        _clean(sets.tainted),
+        _clean(changes.scripts),
+    )
+
+
+def _clean(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(redact(one) for one in addresses)
 
 
 class _Held:
     """The objects of a state, and what the run found at their addresses before it changed anything."""
 
-    def __init__(self, instances: Iterable[Instance], changes: Changes) -> None:
+    def __init__(self, instances: Iterable[Instance], changes: Changes, between: Sequence[Contents]) -> None:
         self._at: dict[str, list[Instance]] = {}
         self._ids: set[tuple[str, str, str]] = set()
         for one in instances:
             self._at.setdefault(one.address, []).append(one)
-            self._ids |= {(one.type, key, value) for key, value in (("id", one.id), ("name", one.name)) if value}
+            self._ids |= _ids_of(one)
+        self._between = [{each for one in version.instances for each in _ids_of(one)} for version in between]
         self._before = dict(changes.before)
         for change in changes.changes:
             if change.action is not Action.CREATE and change.id and not change.deposed:
@@ -98,7 +113,11 @@ class _Held:
 
     def has(self, change: Change) -> bool:
         """Whether the state has the very object that the log names, wherever it is."""
-        return bool(change.id) and (type_of(change.address), change.key, change.id) in self._ids
+        return bool(change.id) and _id_of(change) in self._ids
+
+    def had(self, change: Change) -> bool:
+        """Whether a version between has the very object that the log names."""
+        return bool(change.id) and any(_id_of(change) in ids for ids in self._between)
 
     def at(self, address: str, deposed: str = "") -> Instance | None:
         return next((one for one in self._at.get(address, ()) if one.deposed == deposed), None)
@@ -119,6 +138,14 @@ class _Held:
 
     def before(self, address: str) -> str:
         return self._before.get(address, "")
+
+
+def _ids_of(one: Instance) -> set[tuple[str, str, str]]:
+    return {(one.type, key, value) for key, value in (("id", one.id), ("name", one.name)) if value}
+
+
+def _id_of(change: Change) -> tuple[str, str, str]:
+    return type_of(change.address), change.key, change.id
 
 
 def _shown(change: Change) -> str:
@@ -153,7 +180,10 @@ def _created(sets: _Sets, held: _Held, change: Change, later: tuple[Change, ...]
     )
     if is_gone:  # its own end says what became of it
         return
-    if _is_masked(change.address):
+    if held.had(change):
+        why = "the state had it, and a later run has saved the state without it"
+        sets.unsure.append(Unsure(change.address, change.action, why))
+    elif _is_masked(change.address):
         sets.unsure.append(Unsure(change.address, change.action, "the log hides a part of its address"))
     elif (not change.id or _is_masked(change.id)) and held.at(change.address) is not None:
         if new is not None and held.before(change.address):
@@ -167,14 +197,19 @@ def _created(sets: _Sets, held: _Held, change: Change, later: tuple[Change, ...]
 
 
 def _made(change: Change, *, is_taken: bool) -> Made:
-    shown = change.id if redact(change.id) == change.id and not _is_masked(change.id) else ""
-    why = ""
+    kind, why = type_of(change.address), ""
+    is_safe = redact(change.id) == change.id and not _is_masked(change.id) and kind not in VALUES
+    shown = change.id if is_safe else ""
     if is_taken:
         why = "the state has another object at this address: remove one of the two by hand"
+    elif kind in VALUES:
+        why = why_no_import(kind)
     elif change.key not in {"", "id"} or not shown:
         why = "the log does not say its id"
+    elif redact(change.address) != change.address:
+        why = "its address may have a secret in it: write the block by hand"
     else:
-        why = why_no_import(type_of(change.address))
+        why = why_no_import(kind)
     block = "" if why else f'import {{\n  to = {change.address}\n  id = "{quoted(shown)}"\n}}'
     return Made(change.address, shown, block, why)
 

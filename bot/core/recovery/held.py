@@ -38,7 +38,10 @@ def held(job: JobChanges, path: str, created: datetime | None) -> HeldBy:
         return HeldBy(None, "it works on several states, and does not say which command was on this one")
     if len(changing) > 1:
         return HeldBy(None, "several commands in it changed something, and it has no times to tell them apart")
-    return HeldBy(changing[0] if changing else working[-1])
+    chosen = changing[0] if changing else working[-1]
+    if created is not None and any(one.at and one.at < shifted(created, -_LATE) for one in chosen.changes.changes):
+        return HeldBy(None, "it shows changes from before this lock was taken, which a script may have printed")
+    return HeldBy(chosen)
 
 
 def held_in(jobs: Sequence[JobChanges], path: str, created: datetime | None) -> HeldBy:

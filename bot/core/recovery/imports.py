@@ -42,6 +42,9 @@ _FORMS = {
     "tls_self_signed_cert": "it cannot be imported: let the next apply make it again",
 }
 
+VALUES = frozenset({"random_bytes", "random_id", "random_password", "random_string"})
+"""Types whose id in a log is, or may be, their random value: it is shown to nobody."""
+
 
 def why_no_import(kind: str) -> str:
     """Why there is no block for an object of a type whose id the log says; empty where there can be one."""

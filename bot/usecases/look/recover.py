@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -81,8 +81,9 @@ async def recover(world: World, name: str, asked: Asked | None = None) -> Recove
     contents = newest.value if isinstance(newest, Found) else None
     if isinstance(newest, NotFound):  # it was never saved, so it has recorded nothing
         newest = Found(Contents(size=0, md5=""), newest.at)
-    difference, why_not = _compared(world, inspection, told, newest)
     seen = await _versions(world, state, contents, listed)
+    written_later = _written_later(world, inspection, told)
+    difference, why_not = _compared(world, inspection, told, newest, _since(told, seen) if written_later else ())
     return Recovery(
         state=state.name,
         at=world.clock.now(),
@@ -92,7 +93,7 @@ async def recover(world: World, name: str, asked: Asked | None = None) -> Recove
         is_locked=not inspection.seen.is_free,
         difference=difference,
         why_not=why_not,
-        gaps=(*told.gaps, *_masked(difference)) if difference is not None else (),
+        gaps=(*told.gaps, *_masked(difference), *_later(difference, written_later)) if difference is not None else (),
         newest=contents,
         versions=beside(seen, by_run=told.wrote),
         no_versions="" if isinstance(listed, Found) else trouble_words(listed),
@@ -115,9 +116,14 @@ async def write_down(world: World, incident: str, recovery: Recovery, user: str)
         unsure=tuple(one.address for one in difference.unsure[:_MOST_TOLD]),
         destroyed=difference.destroyed[:_MOST_TOLD],
         left_state=recovery.left_state,
-        import_blocks=recovery.blocks[:_MOST_BLOCKS],
+        import_blocks=_whole_blocks(recovery.blocks),
     )
     await world.journal.append(incident, draft_of(facts, recovery.at, user, _words(recovery)))
+
+
+def _whole_blocks(blocks: str) -> str:
+    """As many as are kept; a part of a block is none."""
+    return blocks if len(blocks) <= _MOST_BLOCKS else blocks[:_MOST_BLOCKS].rpartition("\n\n")[0]
 
 
 def _words(recovery: Recovery) -> str:
@@ -279,8 +285,40 @@ def _masked(difference: Difference | None) -> Iterator[Phrase]:
         yield ("The log hides parts of addresses (***): such objects cannot be found in the state.",)
 
 
+def _later(difference: Difference, written_later: datetime | None) -> Iterator[Phrase]:
+    if written_later is not None and (difference.made or difference.destroyed):
+        yield (
+            "The state was saved again after the run ended (",
+            written_later,
+            "): a later run may have changed these.",
+        )
+
+
+def _last_written(inspection: Inspection) -> datetime | None:
+    seen = inspection.check.state
+    return seen.value.last_written if isinstance(seen, Found) and isinstance(seen.value, StateSeen) else None
+
+
+def _written_later(world: World, inspection: Inspection, told: _Told) -> datetime | None:
+    """When the state was last saved, if that was after the run had ended, and so by another one."""
+    written, ended = _last_written(inspection), None if told.run is None else told.run.ended_at
+    is_later = written is not None and ended is not None and written > shifted(ended, world.policy.clock_skew)
+    return written if is_later else None
+
+
+def _since(told: _Told, seen: list[tuple[Version, Contents | None, str]]) -> list[Contents]:
+    """The older versions that were saved since the run began."""
+    begun = None if told.run is None else told.run.started_at
+    return [
+        contents
+        for version, contents, _ in seen
+        if contents is not None and contents.is_readable and not version.is_newest
+        if version.at is not None and begun is not None and version.at >= begun
+    ]
+
+
 def _compared(
-    world: World, inspection: Inspection, told: _Told, newest: Observation[Contents]
+    world: World, inspection: Inspection, told: _Told, newest: Observation[Contents], between: Sequence[Contents]
 ) -> tuple[Difference | None, Phrase]:
     if told.changes is None:
         return None, told.why
@@ -291,12 +329,9 @@ def _compared(
         return None, ("OpenTofu has encrypted the state, so what it records cannot be read here",)
     if not contents.is_readable:
         return None, (f"the state is not valid: {contents.fault or 'it has too many objects to follow'}",)
-    seen, skew = inspection.check.state, world.policy.clock_skew
-    written = seen.value.last_written if isinstance(seen, Found) and isinstance(seen.value, StateSeen) else None
-    if written is not None and told.run is not None and told.run.ended_at is not None:
-        # what was written later is another run's, and does not show that this one saved its changes
-        written = written if written <= shifted(told.run.ended_at, skew) else None
-    return compare(told.changes, contents, written=written, skew=skew), ()
+    # what was written later is another run's, and does not show that this one saved its changes
+    written = None if _written_later(world, inspection, told) else _last_written(inspection)
+    return compare(told.changes, contents, written=written, skew=world.policy.clock_skew, between=between), ()
 
 
 async def _versions(

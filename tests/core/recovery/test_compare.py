@@ -79,6 +79,29 @@ def test_a_line_that_a_script_printed_makes_nothing():
     assert found.scripts == ("aws_instance.web",)
 
 
+def test_what_a_script_prints_behind_a_carriage_return_makes_nothing():
+    printed = "aws_instance.evil: Creation complete after 1s [id=i-666]"
+
+    of_script = changes_of("aws_instance.web: Creating...", f"aws_instance.web (local-exec): 10 %\r{printed}")
+    overwritten = changes_of("aws_instance.web: Creating...", f"10 %\r{printed}")
+
+    assert [one.address for one in of_script.changes] == ["aws_instance.web"]
+    assert {one.address for one in overwritten.changes} == {"aws_instance.web", "aws_instance.evil"}
+
+
+@pytest.mark.parametrize(("before", "is_told"), [(60, False), (0, True)])
+def test_changes_from_before_the_lock_are_no_changes_of_its_holder(before, is_told):
+    """A script that cannot be looked into prints the log of an earlier run, and then runs Terraform."""
+    step = ["##[group]Run ./deploy.sh", "./deploy.sh", "shell: /usr/bin/bash -e {0}", "##[endgroup]"]
+    earlier = "aws_instance.old: Creation complete after 1s [id=i-old]"
+    lines = stamped([*step, earlier], since=CREATED - timedelta(seconds=before)) if before else stamped(step)
+
+    found = held(job_of([*lines, *stamped(["aws_instance.web: Creating...", MADE])]), PATH, CREATED)
+
+    assert (found.command is not None) is is_told
+    assert is_told or "which a script may have printed" in found.why
+
+
 def test_what_a_command_that_prints_files_prints_makes_nothing():
     assert job_of(["##[group]Run cat old.log", "cat old.log", "##[endgroup]", *stamped([MADE])]).commands == ()
     assert job_of(["##[group]Run terraform apply", "terraform apply", "##[endgroup]", *stamped([MADE])]).commands
@@ -133,6 +156,49 @@ def test_a_secret_in_an_id_stays_in():
 
     assert secret not in repr(made)
     assert not made.block
+
+
+SECRET = "ghp_" + "a1B2" * 9
+
+
+def test_a_secret_in_a_key_stays_in_and_no_block_is_cut_out_of_it():
+    found = difference(
+        f'aws_instance.web["{SECRET}"]: Creation complete after 1s [id=i-1]',
+        f'aws_instance.two["{SECRET}"]: Creating...',
+        f"module.m[\"{SECRET}\"].aws_instance.three: Provisioning with 'local-exec'...",
+        'aws_instance.web["db_password"]: Creation complete after 1s [id=i-2]',
+    )
+
+    hidden, plain = found.made
+    assert SECRET not in repr(found)
+    assert (hidden.id, hidden.block) == ("i-1", "")
+    assert "its address may have a secret in it" in hidden.why
+    assert 'to = aws_instance.web["db_password"]' in plain.block
+
+
+def test_the_value_that_a_random_string_has_for_its_id_is_not_shown():
+    hidden, shown = difference(
+        "random_string.one: Creation complete after 0s [id=Zk3fQ9xW2mPv]",
+        "random_pet.two: Creation complete after 0s [id=able-cat]",
+    ).made
+
+    assert "Zk3fQ9xW2mPv" not in repr(hidden)
+    assert hidden.why == "import takes its value"
+    assert shown.id == "able-cat"
+
+
+def test_what_a_version_since_has_recorded_is_not_called_not_recorded():
+    then = contents(Instance("aws_instance.web", id="i-0aa"))
+    by = {"written": None, "skew": SKEW}
+
+    lost = compare(changes_of(MADE), contents(), **by, between=[then])
+    never = compare(changes_of(MADE), contents(), **by, between=[contents(Instance("aws_instance.web", id="i-0bb"))])
+    kept = compare(changes_of(MADE), then, **by, between=[then])
+
+    assert not lost.made
+    assert [one.why for one in lost.unsure] == ["the state had it, and a later run has saved the state without it"]
+    assert [one.block for one in never.made] == ['import {\n  to = aws_instance.web\n  id = "i-0aa"\n}']
+    assert kept.recorded == ("aws_instance.web",)
 
 
 def test_an_object_without_an_id_is_recorded_once_something_new_is_at_its_address():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from bot.core.phrase import plain
 from bot.core.record.timeline import Kind, canonical
 from bot.core.recovery.recovery import HowFound, dont, next_steps
 from bot.errors import NoSuchRun, UnknownState
+from bot.slack.render.recovery import recovery_json, recovery_lines
 from bot.usecases.look.recover import Asked, recover, write_down
 from tests.worlds.logs import printed
 from tests.worlds.proxy import Cut, Deny
@@ -167,3 +169,54 @@ async def test_without_the_store_it_says_so(scene):
     found = await recover(scene.ports, "staging")
 
     assert found.difference is None
+
+
+SECRET = "ghp_" + "a1B2" * 9
+
+
+async def test_no_secret_in_a_key_comes_out_whole_or_in_part_and_blocks_are_kept_whole(scene):
+    made = [f'aws_instance.web["{n:04d}"]: Creation complete after 1s [id=i-{n}]' for n in range(400)]
+    hidden = [f'aws_instance.key["{SECRET}"]: Creation complete after 1s [id=i-{n}]' for n in range(3)]
+    await dead_with(scene, *hidden, *made)
+    report = await scene.ask()
+
+    found = await recover(scene.ports, "staging")
+    await write_down(scene.ports, report.request.incident, found, "U0QUINN")
+
+    (entry,) = await scene.entries(Kind.RECOVERY_LOOKED)
+    said = [*recovery_lines(found), json.dumps(recovery_json(found)), canonical(dict(entry.facts)), entry.text]
+    assert not any("ghp_" in text for text in said)
+    assert len(found.difference.made) == 403
+    assert not any(one.block for one in found.difference.made[:3])
+    kept = entry.facts["import_blocks"]
+    assert found.blocks.startswith(f"{kept}\n\nimport")
+    assert kept.endswith('"\n}')
+
+
+async def test_what_a_later_run_removed_is_not_called_not_recorded(scene):
+    lock, _ = await dead_with(scene, MADE, "aws_instance.two: Creation complete after 3s [id=i-0bb]")
+    key = lock.path.partition("/")[2]
+    await scene.aws.put_state(key, state_with("i-0aa"))
+    await scene.aws.put_state(key, state_with("i-0cc"))
+
+    found = await recover(scene.ports, "staging")
+
+    assert [one.address for one in found.difference.made] == ["aws_instance.two"]
+    assert [one.address for one in found.difference.unsure] == ["aws_instance.web"]
+    assert "saved again after the run ended" in " ".join(plain(gap) for gap in found.gaps)
+    assert "Do not take this list for complete" in steps(found)
+
+
+def state_with(name):
+    one = {"schema_version": 0, "attributes": {"id": name}}
+    resource = {"mode": "managed", "type": "aws_instance", "name": "web", "provider": "p", "instances": [one]}
+    return json.dumps(
+        {
+            "version": 4,
+            "terraform_version": "1.9.8",
+            "serial": 9,
+            "lineage": "l",
+            "outputs": {},
+            "resources": [resource],
+        }
+    ).encode()
