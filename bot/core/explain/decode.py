@@ -196,10 +196,11 @@ def _told_by(text: str, *, whole: bool = False) -> list[str]:
         return []
     if whole and end < len(text):
         return []
-    return [line for said in _sayings(document, 0) for line in said.split("\n")]
+    return [line for said in _sayings(document, 0, is_error=_is_error(text)) for line in said.split("\n")]
 
 
-def _sayings(document: object, depth: int) -> Iterator[str]:
+def _sayings(document: object, depth: int, *, is_error: bool) -> Iterator[str]:
+    """`is_error`: an error is somewhere in it, and below a message that is none there may be one."""
     if depth > 6:  # noqa: PLR2004 - no log nests its messages as deep as that
         return
     if isinstance(document, str) and depth == 0:
@@ -208,15 +209,15 @@ def _sayings(document: object, depth: int) -> Iterator[str]:
         yield str(document[1])  # Loki's pair of a time and a line
     elif isinstance(document, list):
         for part in document:
-            yield from _sayings(part, depth + 1)
+            yield from _sayings(part, depth + 1, is_error=is_error)
     elif isinstance(document, Mapping):
         said = _said(document)
         if said:
             when = next((document[key] for key in _WHEN if isinstance(document.get(key), str)), "")
             lines = (part for line in said.rstrip("\n").split("\n") for part in _broken(line))
             yield "\n".join(f"{when} {line}" if when else line for line in lines)
-        if not _is_error(said):
-            inner = (each for part in document.values() for each in _sayings(part, depth + 1))
+        if not said or (is_error and not _is_error(said)):
+            inner = (each for part in document.values() for each in _sayings(part, depth + 1, is_error=is_error))
             yield from (each for each in inner if not said or _is_error(each))
 
 

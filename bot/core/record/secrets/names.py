@@ -249,6 +249,9 @@ def _is_progress(text: str, found: re.Match[str], start: int) -> bool:
     if not text[start].isupper() or _PROGRESS.match(text, start) is None:
         return False
     begin = found.start()
+    key = max(text.rfind('["', max(0, begin - 100), begin), text.rfind('[\\"', max(0, begin - 100), begin))
+    if key >= 0 and not {"\n", "]"} & set(text[key:begin]):
+        begin = key  # the name is in the key of an instance
     return _RESOURCE.search(text, max(0, begin - 200), begin) is not None
 
 
@@ -261,7 +264,7 @@ _PROGRESS = re.compile(
     r"|Plan to (?:create|read|update|replace|delete|import|move|forget|noop)\b|Resuming "
 )
 """Terraform's `internal/command/views/{hook_ui,operation}.go` and `views/json/{hook,message}*.go`, OpenTofu's too."""
-_RESOURCE = re.compile(r"[\w\]\")]\.[\w-]*(?:\[\\?\"[^\"\n\\]{0,150})?\Z")
+_RESOURCE = re.compile(r"[\w\]\")]\.[\w-]*\Z")
 _BREAKS = ("\n", "\r\n")
 _VARIABLE = re.compile(r"[A-Z]++(?:_[A-Z]++)++")
 """The name of an environment's variable: `token: SLACK_BOT_TOKEN is not set`."""
