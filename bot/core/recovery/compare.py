@@ -14,7 +14,7 @@ from bot.core.instants import shifted
 from bot.core.joblog.changes import Action, Change, Changes, Fate
 from bot.core.record.redact import redact
 from bot.core.recovery.contents import Contents, Instance, quoted, type_of
-from bot.core.recovery.imports import VALUES, why_no_import
+from bot.core.recovery.imports import AGAIN, VALUES, why_no_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class Made:
     id: str = ""
     block: str = ""
     why: str = ""
+
+    @property
+    def is_made_again(self) -> bool:
+        """Whether nobody has to import or remove it: no provider has it, or no second one does any harm."""
+        return self.why == AGAIN
 
 
 @dataclass(frozen=True, slots=True)

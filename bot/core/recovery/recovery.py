@@ -78,7 +78,7 @@ def dont(recovery: Recovery) -> tuple[Phrase, ...]:
         words.append(("Do not apply before that state is saved: what only it records would be made a second time.",))
     elif recovery.looks_wrong:
         words.append(("Do not apply before you know that this state is the right one.",))
-    if difference is not None and any(one.block for one in difference.made):
+    if difference is not None and any(not one.is_made_again for one in difference.made):
         words.append(("Do not apply before the import: Terraform would make them a second time.",))
     if difference is None:
         words.append(("Do not take this for a clean state: nothing was compared.",))
@@ -147,7 +147,8 @@ def _objects(recovery: Recovery) -> list[Phrase]:
         return [("Read what it did in ", Linked("the run's own log", run.ref.url or None), ", if that is still there.")]
     steps: list[Phrase] = []
     blocks = [one for one in difference.made if one.block]
-    by_hand = len(difference.made) - len(blocks)
+    again = sum(one.is_made_again for one in difference.made)
+    by_hand = len(difference.made) - len(blocks) - again
     if blocks:
         what = (
             f"Import {_count(len(blocks))}: put the blocks (Terraform 1.5 or newer) into a file of the configuration, "
@@ -156,6 +157,8 @@ def _objects(recovery: Recovery) -> list[Phrase]:
         steps.append((what, "run ", Quoted("terraform plan"), if_fine))
     if by_hand:
         steps.append((f"Import or remove {_count(by_hand)} by hand: no block can be written for them.",))
+    if again:
+        steps.append((f"Leave {_count(again)} to the next apply, which makes {'it' if again == 1 else 'them'} again.",))
     if difference.destroyed:
         them = "it" if len(difference.destroyed) == 1 else "them"
         what = f"{_count(len(difference.destroyed))} destroyed and still recorded: the next plan drops {them}."

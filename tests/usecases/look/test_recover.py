@@ -193,6 +193,24 @@ async def test_no_secret_in_a_key_comes_out_whole_or_in_part_and_blocks_are_kept
     assert kept.endswith('"\n}')
 
 
+@pytest.mark.parametrize(
+    ("made", "said", "warns"),
+    [
+        ("null_resource.one: Creation complete after 0s [id=12]", "Leave 1 object to the next apply", False),
+        ("aws_ecs_service.one: Creation complete after 0s [id=arn:x]", "Import or remove 1 object by hand", True),
+    ],
+)
+async def test_what_the_next_apply_makes_again_is_left_to_it_and_what_has_to_be_imported_is_not(
+    scene, made, said, warns
+):
+    await dead_with(scene, made)
+
+    told = steps(await recover(scene.ports, "staging"))
+
+    assert said in told
+    assert ("Do not apply before the import" in told) is warns
+
+
 async def test_what_a_later_run_removed_is_not_called_not_recorded(scene):
     lock, _ = await dead_with(scene, MADE, "aws_instance.two: Creation complete after 3s [id=i-0bb]")
     key = lock.path.partition("/")[2]
