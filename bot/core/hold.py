@@ -58,12 +58,15 @@ def hold_in(seen: LockSeen) -> LockInfo | None:
 
 def words_of(info: LockInfo) -> HoldWords | None:
     """What the hold says of itself; None for a lock that is no hold's. Never raises."""
-    if not is_hold(info):
-        return None
-    said, by = _INFO.fullmatch(info.info), _BY.fullmatch(info.who)
+    return said_in(info.who, info.info) if is_hold(info) else None
+
+
+def said_in(who: str, text: str) -> HoldWords:
+    """What a hold says in the `Who` and the `Info` of its lock. Never raises."""
+    said, by = _INFO.fullmatch(text), _BY.fullmatch(who)
     user, channel = (by["user"], by["channel"]) if by else ("", "")
     if said is None:
-        return HoldWords("", user, channel, one_line(info.info), None, "")
+        return HoldWords("", user, channel, one_line(text), None, "")
     why = "" if said["why"] == _NO_REASON else said["why"]
     link = "" if said["link"] == _NO_LINK else said["link"]
     return HoldWords(said["ref"], user, channel, why, _instant(said["until"]), link)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.explain.prefix import Prefix, bare
+from bot.core.hold import OPERATION, HoldWords, said_in
 from bot.core.lock import parse_created
 from bot.errors import LockInfoInvalid
 
@@ -40,7 +41,7 @@ _BASE64 = re.compile(r"eyJJRCI6[A-Za-z0-9+/]{40,4000}={0,2}")
 class PastedLock:
     """A lock as far as it was pasted. `created` is None where it cannot be read; other fields are then empty.
 
-    Of a block that was cut off above its ID, `id` is empty, too.
+    Of a block that was cut off above its ID, `id` is empty, too. `hold` is what it says where it is a hold's.
     """
 
     id: str
@@ -49,6 +50,7 @@ class PastedLock:
     who: str
     version: str
     created: datetime | None
+    hold: HoldWords | None = None
 
 
 def lock_in(lines: Sequence[str]) -> PastedLock | None:
@@ -208,6 +210,7 @@ def _lock(fields: Mapping[str, str], *, is_whole: bool = True) -> PastedLock | N
     lock_id = _match(_NAME, cut.get("ID", ""))
     if (is_whole and not lock_id) or not ({"Who", "Path", "Operation"} & cut.keys()):
         return None
+    is_hold = cut.get("Operation", "") == OPERATION
     return PastedLock(
         id=lock_id,
         path=cut.get("Path", ""),
@@ -215,6 +218,7 @@ def _lock(fields: Mapping[str, str], *, is_whole: bool = True) -> PastedLock | N
         who=_match(_WHO, cut.get("Who", "")) or _match(_LONE, cut.get("Who", "")),
         version=_match(_NAME, cut.get("Version", "")),
         created=instant(fields.get("Created", "")),
+        hold=said_in(cut.get("Who", ""), cut.get("Info", "")) if is_hold else None,
     )
 
 

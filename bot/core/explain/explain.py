@@ -140,7 +140,7 @@ def _may_be_own(found: Classified, paste: Cut, before: Sequence[Classified]) -> 
     it. Then it was made between the run's first try and its error, and on the run's own machine.
     """
     lock, error = found.lock, found.error
-    if lock is None or kinds.shows_the_asker(error.text):
+    if lock is None or lock.hold is not None or kinds.shows_the_asker(error.text):
         return False
     host = lock.who.rpartition("@")[2].lower()
     if any(machine.split(".")[0] != host.split(".")[0] for machine in paste.machines):
@@ -177,6 +177,7 @@ def _shown(found: Classified) -> PastedLock | None:
         operation=redact(lock.operation),
         who=_who(lock.who),
         version=redact(lock.version),
+        hold=lock.hold and replace(lock.hold, user=redact(lock.hold.user), reason=redact(lock.hold.reason)),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bot.core.explain.block import PastedLock
 from bot.core.explain.cut import Error
 from bot.core.explain.kinds import About, ErrorKind, is_empty, is_healthy, shows_the_asker
+from bot.core.hold import HoldWords, held_by
 from bot.core.phrase import Phrase, Quoted, joined, quoted
 
 
@@ -68,8 +69,8 @@ def advice_on(found: Classified) -> Advice:
     return Advice(said.title, (*said.what, *more), said.do, said.avoid)
 
 
-def _ask(word: str, found: Classified) -> Quoted:
-    return Quoted(f"/tflock {word} {found.state or 'STATE'}")
+def _ask(word: str, found: Classified, more: str = "") -> Quoted:
+    return Quoted(f"/tflock {word} {found.state or 'STATE'}{more}")
 
 
 def _belongs(found: Classified) -> Phrase:
@@ -102,6 +103,8 @@ _NO_LOOP: Phrase = ("Don't start it again in a loop: each try makes it worse.",)
 
 def _held(found: Classified) -> Advice:
     lock = found.lock
+    if lock is not None and lock.hold is not None:
+        return _on_hold(found, lock.hold)
     why: Phrase = ("Another Terraform holds the lock of this state", *_by(lock), ".")
     if shows_the_asker(found.text) and lock is None:
         why = (
@@ -134,6 +137,22 @@ def _held(found: Classified) -> Advice:
         ("If it is dead: ", _ask("unlock", found), " in the incident channel."),
     )
     return Advice("The lock is held by another run", (*why, *_belongs(found)), do, (_NO_FORCE, _NO_LOCK_FALSE))
+
+
+def _on_hold(found: Classified, said: HoldWords) -> Advice:
+    """Not a run's lock: nothing is dead, and nothing has to be unlocked."""
+    reason: Phrase = (" Why: ", Quoted(said.reason), ".") if said.reason else ()
+    ends: Phrase = ("its end",) if said.until is None else (said.until,)
+    what: Phrase = (
+        *("The lock is a hold of tflock's: the state is ", *held_by(said), ", as the message says."),
+        *(" No run has the lock, and nobody can apply.", *reason, *_belongs(found)),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Wait until ", *ends, ": tflock then ends the hold. ", _ask("watch", found), " tells you when it is free."),
+        (_ask("status", found), " shows whether it has been prolonged or ended since."),
+        ("To end it now, ask who holds it, or use ", _ask("hold", found, " off"), " in the incident channel."),
+    )
+    return Advice("Someone holds the state with tflock", what, do, (_NO_LOCK_FALSE,))
 
 
 _BY_PERSON = (

@@ -11,6 +11,7 @@ from bot.core.evidence import Unseen
 from bot.core.gate.case import Effect, Ruling, Verdict
 from bot.core.gate.ending import short_name
 from bot.core.gate.inspection import Inspection
+from bot.core.hold import OPERATION, HoldWords, is_hold, said_in
 from bot.core.lock import LockSeen
 
 
@@ -28,7 +29,7 @@ class StateRow:
     """A state that is not known to be free. `why` says why it could not be read; `created` is None without a lock.
 
     `owner` is the Slack user who was taken for the lock's owner when it was last spoken of: by `asker`, in the channel
-    `asked_in`, for a request.
+    `asked_in`, for a request. `info` is what a hold says of itself, and empty for any other lock.
     """
 
     state: str
@@ -42,6 +43,11 @@ class StateRow:
     asked_in: str = ""
     asker: str = ""
     request: str = ""
+    info: str = ""
+
+    @property
+    def hold(self) -> HoldWords | None:
+        return said_in(self.who, self.info) if self.operation == OPERATION else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,8 @@ def row_of(state: str, seen: LockSeen) -> StateRow | None:
         return None
     lock = seen.lock
     if lock is not None:
-        return StateRow(state, Held.LOCKED, lock.id, lock.who, lock.operation, lock.created)
+        info = lock.info if is_hold(lock) else ""
+        return StateRow(state, Held.LOCKED, lock.id, lock.who, lock.operation, lock.created, info=info)
     if seen.held:
         return StateRow(state, Held.GARBLED)
     if seen.is_throttled:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from bot.core.gate.case import Rule, Ruling
+from bot.core.hold import held_by, is_hold
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase, Quoted, near
 from bot.core.reports.button import ButtonValue
@@ -85,7 +86,8 @@ def status_view(report: StatusReport, *, is_unfolded: bool = False) -> View:
             told += map(dict, proof)
         else:
             told.append({**block, "accessory": button("Show checklist", CHECKLIST, value)})
-    unlock = button("Unlock…", UNLOCK, value) if lock_id else None
+    is_on_hold = report.inspection.lock is not None and is_hold(report.inspection.lock)
+    unlock = button("Unlock…", UNLOCK, value) if lock_id and not is_on_hold else None
     row = actions(button("Check again", CHECK, value), unlock, button("All states", REFRESH, _page(0)))
     note = context(_NO_ASKER) if report.verdict is not None else []
     return _modal("Terraform lock", [*told[: MOST_BLOCKS - 3], *note, *row])
@@ -192,6 +194,9 @@ def _line(shown: ShownRow, home: Home) -> Phrase:
     yours: Phrase = (" · yours",) if shown.is_own else ()
     watched: Phrase = (" · you're watching it",) if shown.is_watched else ()
     match row.held:
+        case Held.LOCKED if row.hold is not None:
+            why: Phrase = (" · ", Quoted(row.hold.reason)) if row.hold.reason else ()
+            return (*yours, *watched, " · ", *held_by(row.hold, now=home.now), *why)
         case Held.LOCKED:
             return (*yours, *watched, *_held(shown, home), " · ", *_outlook(shown.prospect))
         case Held.GARBLED:

@@ -179,7 +179,7 @@ async def _read(world: World) -> Glance:
 
 async def _prospects(world: World, rows: Sequence[StateRow]) -> dict[str, Prospect]:
     """Whether the first few locks could be released, by state. What is not known in time is left out."""
-    locked = [row for row in rows if row.held is Held.LOCKED][:_PROSPECTS]
+    locked = [row for row in rows if row.held is Held.LOCKED and row.hold is None][:_PROSPECTS]
     asked = {asyncio.ensure_future(_prospect(world, row)): row.state for row in locked}
     if not asked:
         return {}

@@ -229,3 +229,54 @@ def test_of_two_errors_in_one_line_of_a_json_log_the_worse_one_counts():
 
     assert explain(json.dumps(line), STATES).kind is ErrorKind.NOT_SAVED
     assert explain(json.dumps({"message": HELD_ITEM, "log": HELD_ITEM}), STATES).kind is ErrorKind.HELD
+
+
+HOLD = """\
+Error: Error acquiring the state lock
+
+Error message: operation error S3: PutObject, https response error StatusCode: 412, PreconditionFailed
+Lock Info:
+  ID:        7b1c0b52-4f0e-5b0a-9d6a-0f6f3c7e2a11
+  Path:      acme-tfstate/environments/staging/terraform.tfstate
+  Operation: tflock hold
+  Who:       tflock@inc-staging (@quinn)
+  Version:   tflock
+  Created:   2026-11-21 12:00:00.25 +0000 UTC
+  Info:      look first; until 2026-11-21 12:30:00 UTC; https://acme.slack.com/archives/C0/p1; hold 9f2c41d0aa
+"""
+
+
+@pytest.mark.parametrize("wrap", [str, boxed, coloured, in_slack, quoted])
+def test_a_hold_is_told_as_a_hold_with_who_until_when_and_how_it_ends(wrap):
+    told = explain(wrap(HOLD), STATES)
+    said = "\n".join([told.title, *map(plain, answer_of(told))])
+
+    assert (told.kind, told.state) == (ErrorKind.HELD, "staging")
+    assert "held by quinn until 2026-11-21 12:30:00 UTC" in said
+    assert "look first" in said
+    assert "/tflock hold staging off" in said
+    assert "another run" not in said.lower()
+    assert "/tflock unlock" not in said
+
+
+def test_the_twin_of_it_with_terraforms_operation_is_a_runs_lock():
+    told = explain(HOLD.replace("tflock hold", "OperationTypeApply"), STATES)
+
+    assert told.title == "The lock is held by another run"
+    assert "/tflock unlock staging" in "\n".join(map(plain, answer_of(told)))
+
+
+def test_a_hold_is_never_the_failed_runs_own_lock():
+    asked = "2026-11-21T11:59:59Z Acquiring state lock. This may take a few moments...\n"
+    told = explain(
+        f"{asked}2026-11-21T12:00:05Z {HOLD.replace('operation error', 'connection reset. operation error')}", STATES
+    )
+
+    assert told.kind is ErrorKind.HELD
+
+
+def test_a_hold_whose_info_was_cut_off_is_still_a_hold():
+    told = explain(HOLD.partition("; until")[0], STATES)
+
+    assert "held by quinn" in plain(told.what)
+    assert any("Wait until its end" in plain(step) for step in told.do)

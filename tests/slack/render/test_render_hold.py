@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
 from bot.slack.render import message_of
 from bot.slack.render.hold import _WORDS
+from bot.slack.render.home import status_view
 from bot.slack.render.plain import status_lines, to_json
 from tests.slack.render.conftest import NOW
 from tests.worlds.memory.messenger import buttons_in
@@ -106,6 +108,15 @@ def test_a_status_says_who_holds_it_and_until_when_and_offers_no_unlock(scene, h
         "until": stamp(HOLD.until),
         "link": "https://acme.slack.com/p1",
     }  # fmt: skip
+
+
+def test_the_home_tabs_details_of_a_hold_offer_no_unlock_and_of_another_lock_do(scene, held):
+    free = status_view(StatusReport(held, scene.verdict(scene.inspection())))
+    run = status_view(StatusReport(scene.inspection(), scene.verdict(scene.inspection())))
+
+    assert "home.unlock" not in json.dumps(free)
+    assert "held by" in json.dumps(free)
+    assert "home.unlock" in json.dumps(run)
 
 
 def test_the_twin_of_it_without_a_hold_offers_the_unlock(scene):

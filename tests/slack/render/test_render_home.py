@@ -212,3 +212,14 @@ def test_hostile_texts_in_the_other_views_mean_nothing(scene):
     for view in (where, said):
         assert view_faults(view, kind=view["type"]) == []
         assert "<!channel>" not in json.dumps(view)
+
+
+def test_a_hold_says_who_holds_it_until_when_and_why(scene):
+    info = "look first; until 2026-11-21 23:30:00 UTC; https://acme.slack.com/p1; hold 9f2c41d0aa"
+    held = replace(locked(scene, "staging", 0.1, "tflock@inc-staging (@quinn)"), operation="tflock hold", info=info)
+    shown = flat({"blocks": home_view(filled(scene, shown=(ShownRow(held),), waiting=()))["blocks"]})
+
+    assert "held by `quinn` until" in shown
+    assert "look first" in shown
+    assert "tflock@" not in shown
+    assert "whether it can be unlocked" not in shown

@@ -2,12 +2,17 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from bot.core.gate.case import Ruling
 from bot.core.gate.inspection import StateName
+from bot.core.hold import HoldWords, held_by, hold_info
 from bot.core.lock import PlaceKind
+from bot.core.lock import lock_text as text_of_lock
+from bot.core.phrase import plain
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.home import Wait
 from bot.core.run import Conclusion
@@ -144,3 +149,16 @@ def test_a_crowd_that_opens_its_home_tabs_uses_up_none_of_the_calls_that_a_relea
 
     assert all(one.waiting[0].wait is Wait.APPROVAL for one in shown)
     assert not {"look up inside", "look up groups"} & set(names)
+
+
+def test_a_hold_is_named_as_one_and_nothing_is_weighed_for_it(paper):
+    free_at = paper.clock.now() + timedelta(minutes=30)
+    said = HoldWords("9f2c41d0aa", "quinn", "inc-staging", "look first", free_at, "")
+    info = hold_info(str(uuid4()), said, created=paper.clock.now(), path="b/k")
+    for kind in paper.store.kinds:
+        paper.store.write(kind, text_of_lock(info))
+
+    for _ in range(2):  # read, and then as Redis kept it
+        (shown,) = seen_by(paper, "U0PARKER").shown
+        assert plain(held_by(shown.row.hold)).startswith("held by quinn until")
+        assert shown.prospect is None
