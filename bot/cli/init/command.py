@@ -82,10 +82,10 @@ def _unknown(checkout: Checkout, mine: Sequence[Root]) -> list[str]:
 
 def _sections(checkout: Checkout) -> dict[str, Mapping[str, str]]:
     """What the entries under `ci` would say for this checkout; empty values have to be asked."""
-    host = checkout.remote.host if checkout.remote else ""
+    github_at, gitlab_at = checkout.host_of(github.CI), checkout.host_of(gitlab.CI)
     return {
-        github.CI: {} if host in {"", "github.com"} else {"base_url": f"https://{host}/api/v3"},
-        gitlab.CI: {} if host in {"", "gitlab.com"} else {"base_url": f"https://{host}/api/v4"},
+        github.CI: {} if github_at in {"", "github.com"} else {"base_url": f"https://{github_at}/api/v3"},
+        gitlab.CI: {} if gitlab_at in {"", "gitlab.com"} else {"base_url": f"https://{gitlab_at}/api/v4"},
         azure.CI: {"base_url": azure.organisation(checkout)},
         others.JENKINS: {"base_url": ""},
         others.ECS: {},

@@ -85,7 +85,8 @@ class _Scope:
 
 
 def uses(checkout: Checkout) -> Iterator[Use]:
-    repo = checkout.remote.path if checkout.remote and checkout.remote.path.count("/") == 1 else ""
+    remote = checkout.remote_on(CI)
+    repo = remote.path if remote and remote.path.count("/") == 1 else ""
     for path in checkout.files:
         if posixpath.dirname(path) != _FOLDER or not path.endswith((".yml", ".yaml")):
             continue

@@ -34,12 +34,13 @@ def uses(checkout: Checkout) -> Iterator[Use]:
     start = next((file for file in _FILES if checkout.has(file)), None)
     if start is None:
         return
-    project = checkout.remote.path if checkout.remote else ""
+    remote = checkout.remote_on(CI)
+    project = remote.path if remote else ""
     seen = Seen(CI, (("project", project),), "" if project else "which project on GitLab is this (group/name)?")
     read = dict[str, Mapping[Any, Any]]()
     fixed = {"CI_PROJECT_DIR": hole("CI_PROJECT_DIR")}
-    if checkout.remote:
-        server = f"https://{checkout.remote.host}"
+    if remote:
+        server = f"https://{remote.host}"
         fixed |= {
             "CI_SERVER_URL": server, "CI_API_V4_URL": f"{server}/api/v4", "CI_PROJECT_PATH": project,
             "CI_PROJECT_NAME": checkout.name, "CI_PROJECT_ID": quote(project, safe=""),

@@ -112,8 +112,9 @@ def _s3(keys: Keys, given: Mapping[str, Any], env: Mapping[str, str]) -> None:
 
 
 def _http(given: Mapping[str, Any], env: Mapping[str, str]) -> Keys:
-    values = {ours: plain(given[theirs]) for theirs, ours in _SAME["http"].items() if plain(given.get(theirs))}
-    values |= {ours: env[theirs] for theirs, ours in _HTTP_ENV.items() if env.get(theirs)}
+    values = {ours: env[theirs] for theirs, ours in _HTTP_ENV.items() if env.get(theirs)}
+    # Terraform reads a variable only for what the block leaves out
+    values |= {ours: plain(given[theirs]) for theirs, ours in _SAME["http"].items() if plain(given.get(theirs))}
     managed = _GITLAB.fullmatch(values.get("address", ""))
     if managed:
         base, project, state = managed.groups()

@@ -52,6 +52,13 @@ class Remote:
     path: str
 
 
+_HOSTS = {
+    "github.com": "github", "gitlab.com": "gitlab", "bitbucket.org": "bitbucket", "dev.azure.com": "azure",
+    "ssh.dev.azure.com": "azure",
+}  # fmt: skip
+"""Hosts that are one system's only. Any other may be GitHub's or GitLab's."""
+
+
 @dataclass
 class Checkout:
     """`top` is the repository's folder, where CI files are. Only the Terraform below `within` is of interest."""
@@ -73,6 +80,15 @@ class Checkout:
     @property
     def name(self) -> str:
         return self.remote.path.rpartition("/")[2] if self.remote else self.top.name
+
+    def remote_on(self, system: str) -> Remote | None:
+        """The remote; None if its host is another system's: the pipelines then run in a mirror that it doesn't name."""
+        return None if self.remote is None or _HOSTS.get(self.remote.host, system) != system else self.remote
+
+    def host_of(self, system: str) -> str:
+        """The host of the remote, empty if there is none on this system."""
+        remote = self.remote_on(system)
+        return remote.host if remote else ""
 
     def has(self, path: str) -> bool:
         return path in self._known

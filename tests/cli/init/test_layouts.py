@@ -231,3 +231,24 @@ def test_what_is_commented_out_is_yaml_once_its_marks_are_removed(layout, laid_o
             "states"
         ]
         assert all(state["backend"]["type"] for state in states.values())
+
+
+def test_a_mirror_on_another_system_is_asked_for_and_not_made_up(laid_out, tmp_path):
+    config, text = found_in(laid_out("mirror"), tmp_path)
+
+    assert backends(config, "base_url", "project", "state") == {
+        "network": ("https://gitlab.com/api/v4", "4711", "network")  # Terraform takes the block before the variables
+    }
+    assert "Which project on GitLab is this (group/name)?" in text
+    assert '# - {ci: gitlab, project: "?"}' in text
+    assert "github.com/api" not in text
+
+
+def test_the_same_pipeline_is_mapped_where_the_remote_may_be_gitlabs(laid_out, tmp_path):
+    folder = laid_out("mirror")
+    git = folder / ".git" / "config"
+    git.write_text(git.read_text().replace("github.com", "git.acme.example"))
+
+    config, _ = found_in(folder, tmp_path)
+
+    assert pipelines(config) == {"network": ["acme/infra"]}
