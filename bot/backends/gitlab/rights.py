@@ -20,7 +20,7 @@ _STATE = "/v4/projects/{project}/terraform/state/{state}"
 RIGHTS = (
     Right(READ, "the state, its lock and its older versions",
           ("POST /graphql", "GET /v4/projects/{project}", f"GET {_STATE}", f"GET {_STATE}/versions/{{version}}")),
-    Right(ADMIN, "the release of the lock by its ID; a hold", (f"DELETE {_STATE}/lock", f"POST {_STATE}/lock"),
+    Right(ADMIN, "the lock's ID, and the release by it", (f"DELETE {_STATE}/lock", f"POST {_STATE}/lock"),
           Use.RELEASE),
     Right(ADMIN, "doctor: removes the state that it tried", (f"DELETE {_STATE}",), Use.TRIAL),
 )  # fmt: skip
