@@ -53,7 +53,7 @@ def _watching(seen: Mapping[str, LockSeen], rights: Mapping[str, Rights]) -> Ite
         needed = rights[name]
         for kind, why in lock.unseen:
             if kind is needed.swept and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
-                fix = f"grant {needed.sweep}: {_granted(needed)}"
+                fix = _granted(needed, needed.sweep)
                 denied.setdefault((why.detail, fix), []).append(name)
     for (detail, fix), names in denied.items():
         yield _WATCH.warn("locks", f"{len(names)} of {len(seen)} states are not watched: {detail}", fix)
@@ -61,8 +61,8 @@ def _watching(seen: Mapping[str, LockSeen], rights: Mapping[str, Rights]) -> Ite
         yield _WATCH.ok("locks", "all locks may be read at once")
 
 
-def _granted(rights: Rights) -> str:
-    return f"grant it in {rights.grant}"
+def _granted(rights: Rights, right: str = "it") -> str:
+    return f"grant {right} in {rights.grant}"
 
 
 async def _state(settings: StateSettings, made_with: Means, token: str) -> list[Result]:
@@ -100,7 +100,7 @@ def _file(area: Area, check: StateCheck, rights: Rights) -> Iterator[Result]:
         yield area.ok("state", "can be read")
     else:
         trouble, fix = trouble_of(check.state), "correct the state's backend in the configuration"
-        fix = f"grant {rights.state}: {_granted(rights)}" if trouble is Trouble.DENIED else fix
+        fix = _granted(rights, rights.state) if trouble is Trouble.DENIED else fix
         yield area.unanswered("state", trouble, why_not(check.state), fix, otherwise=Level.FAIL, essential=True)
     if check.digest.match is DigestMatch.DIFFERS:
         detail = "the digest item does not match the state: Terraform will refuse to read it"

@@ -22,6 +22,7 @@ from bot.core.lock import (
     DigestMatch,
     Fence,
     LockInfo,
+    LockSeen,
     StateAbsent,
     StateCheck,
     StateSeen,
@@ -91,7 +92,14 @@ def headline(inspection: Inspection) -> Fact:
     if seen.is_throttled:
         words = " We can't tell whether the state is locked. The lock itself is not the problem."
         return Fact(f"DynamoDB is throttling the lock table of {name}.", (words,), Icon.WARNING)
-    return Fact(f"We can't tell whether {name} is locked.", (" The lock could not be read.",), Icon.UNKNOWN)
+    why = " Only an unlock can look." if is_unshown(seen) else " The lock could not be read."
+    return Fact(f"We can't tell whether {name} is locked.", (why,), Icon.UNKNOWN)
+
+
+def is_unshown(seen: LockSeen) -> bool:
+    """Whether the state's store shows the lock to nobody who only looks: asking again shows no more."""
+    troubles = [why.trouble for _, why in seen.unseen if isinstance(why, Unseen)]
+    return not seen.held and Trouble.NOT_SHOWN in troubles
 
 
 def hold_headline(inspection: Inspection) -> Fact | None:
@@ -115,13 +123,13 @@ def hold(inspection: Inspection) -> Iterable[Fact]:
     yield Fact("", ("No run has it, and nobody can apply. It ends at its time; to end it now: ", off, "."))
 
 
-def held(inspection: Inspection) -> Phrase:
-    """How long the lock has been held, by which run, and who started it."""
+def held(inspection: Inspection, *, by_person: bool = False) -> Phrase:
+    """How long the lock has been held, by which run, and who started it. `by_person`: by whom, and no run is named."""
     lock, tied = inspection.lock, inspection.attribution
     if lock is None:
         return ()
     begun: Phrase = ("Held ", age(lock, inspection.at))
-    candidates = tied.candidates if tied is not None else ()
+    candidates = tied.candidates if tied is not None and not by_person else ()
     match candidates:
         case ():
             return (*begun, " by ", *who(lock), ", for ", *operation(lock.operation), ".")
@@ -204,7 +212,8 @@ def places(inspection: Inspection) -> Iterable[Fact]:
         if isinstance(unseen, Unseen) and unseen.trouble is Trouble.THROTTLED and half.is_in_table:
             continue  # the facts about the table say so, since nothing is wrong with the lock
         what = f"the {half.words}: "
-        yield Fact("Not seen:", (what, *trouble(unseen), ". ", _AGAIN, _DOCTOR, "."), Icon.WARNING)
+        again: Phrase = () if is_unshown(seen) else (" ", _AGAIN, _DOCTOR, ".")
+        yield Fact("Not seen:", (what, *trouble(unseen), ".", *again), Icon.WARNING)
     if len(seen.locks) > 1:
         each: list[Phrase] = [
             (f"the {place.kind.words} holds ", Quoted(place.info.id), " of ", *who(place.info))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.gate.attribution import Tie
-from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.case import Rule, Ruling, Verdict
 from bot.core.gate.inspection import Inspection, StateName
 from bot.core.hold import held_by, words_of
 from bot.core.lock import LockSeen, age, operation_word
@@ -34,7 +34,7 @@ from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn, unmarked
 from bot.slack.render.page import CHECK, at_hand, dotted, line, lines, notification
 from bot.slack.render.table import after_throttling, table
-from bot.slack.render.verdict import advice, checklist, in_the_way, is_running, settling, tally
+from bot.slack.render.verdict import advice, checklist, in_the_way, is_persons, is_running, settling, tally
 from bot.slack.render.verdict import answer as verdict_answer
 from bot.slack.render.waiting import CHECK as CHECK_AGAIN
 from bot.slack.render.waiting import WATCH, waiting_fact, watch_button
@@ -88,16 +88,18 @@ def answer(report: StatusReport) -> Iterable[Fact]:
     if (why := settling(verdict, inspection)) and not report.journal_away:
         yield Fact("", why)
     else:
-        yield Fact("", _holder(inspection))
+        yield Fact("", _holder(inspection, verdict))
         yield from in_the_way(verdict, said=_said(inspection))
     is_stuck = not verdict.waiting_helps or facts.is_hidden(inspection)
     if verdict.ruling is Ruling.REFUSE and is_stuck and not report.journal_away:
         yield Fact("Next:", advice(verdict, name, inspection))
 
 
-def _holder(inspection: Inspection) -> Phrase:
+def _holder(inspection: Inspection, verdict: Verdict) -> Phrase:
     """What holds the lock. Of a run that is active its own time counts; the small line has the lock's."""
-    return facts.holding(inspection) if is_running(inspection) and facts.holding(inspection) else facts.held(inspection)
+    if is_running(inspection) and facts.holding(inspection):
+        return facts.holding(inspection)
+    return facts.held(inspection, by_person=is_persons(verdict))
 
 
 def _said(inspection: Inspection) -> frozenset[Rule]:
@@ -111,6 +113,9 @@ def _unlocked_or_unread(report: StatusReport) -> Iterable[Fact]:
         return
     if inspection.seen.is_throttled:
         yield Fact("Next:", after_throttling(name))
+    elif facts.is_unshown(inspection.seen):
+        by_trying = command(f"unlock {name}"), " looks. To wait for it, use Terraform's ", Quoted("-lock-timeout"), "."
+        yield Fact("Next:", ("If runs are blocked, ", *by_trying))
     else:
         yield Fact("Next:", ("Try again: ", command(f"status {name}"), ". What can't be read can't be unlocked."))
 
@@ -160,7 +165,9 @@ def _buttons(report: StatusReport) -> list[Element | None]:
     notify, share = watch_button(name), button("Share", SHARE, value)
     kill = _kill(report, value)
     if report.verdict is None or report.journal_away:
-        return [button("Check again", CHECK_AGAIN, ButtonValue(name, "", ""), style="primary"), kill, notify, share]
+        again = button("Check again", CHECK_AGAIN, ButtonValue(name, "", ""), style="primary")
+        # nothing shows when such a state is free, so tflock cannot notify anyone
+        return [kill, share] if facts.is_unshown(inspection.seen) else [again, kill, notify, share]
     contact = button("Contact owner", WHO, value) if _has_owner(inspection) else None
     if report.verdict.ruling is not Ruling.REFUSE:
         return [button("Unlock…", UNLOCK, value, style="primary"), kill, notify, share]
@@ -211,7 +218,8 @@ def _small(report: StatusReport) -> Phrase:
     inspection, lock, tied = report.inspection, report.inspection.lock, report.inspection.attribution
     is_active = lock is not None and is_running(inspection)
     is_settling = report.verdict is not None and bool(settling(report.verdict, inspection))
-    owner = None if tied is not None and len(tied.candidates) == 1 and not is_settling else inspection.owner
+    is_unnamed = is_settling or (report.verdict is not None and is_persons(report.verdict))
+    owner = None if tied is not None and len(tied.candidates) == 1 and not is_unnamed else inspection.owner
     waiting = 0 if inspection.contention.loops else len(inspection.contention.active)
     told = dotted(
         ("protected state",) if inspection.state.protected else (),

@@ -29,7 +29,17 @@ from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, at_hand, dotted, lines, notification, sentence
 from bot.slack.render.status import CHECKLIST
 from bot.slack.render.table import table
-from bot.slack.render.verdict import advice, because, check, checklist, deciding, in_the_way, refusal, tally
+from bot.slack.render.verdict import (
+    advice,
+    because,
+    check,
+    checklist,
+    deciding,
+    in_the_way,
+    is_persons,
+    refusal,
+    tally,
+)
 
 _Facts: TypeAlias = Iterable[Fact]
 
@@ -181,7 +191,7 @@ def _refusal(report: UnlockReport, before: str) -> _Facts:
     said = refusal(name, verdict, inspection)
     yield Fact((before, *said.label), said.phrase, said.icon)
     if inspection is not None and inspection.lock is not None:
-        yield Fact("", facts.held(inspection))
+        yield Fact("", facts.held(inspection, by_person=is_persons(verdict)))
     yield from in_the_way(verdict)
     yield Fact("Next:", _what_helps(report, verdict))
 

@@ -216,6 +216,11 @@ def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
     return Fact((f"{name} is locked. {why}.",), (), mark)
 
 
+def is_persons(verdict: Verdict) -> bool:
+    """Whether a person's own machine or account holds the lock, as far as the checks know: no run is to blame."""
+    return any(each.rule is Rule.HUMAN_HELD and each.effect is Effect.REFUSES for each in verdict.findings)
+
+
 def is_running(inspection: Inspection) -> bool:
     """Whether a run that may hold the lock was seen to be active."""
     tied = inspection.attribution

@@ -55,7 +55,13 @@ def who_facts(report: WhoReport) -> Iterable[Fact]:
     if inspection.lock is None:
         yield facts.headline(inspection)
         free: Phrase = ("Nobody holds the lock. Run what was blocked.",)
-        yield Fact("Next:", free if inspection.seen.is_free else ("Try again when the lock can be read.",))
+        unread: Phrase = ("Try again when the lock can be read.",)
+        if facts.is_unshown(inspection.seen):
+            unread = ("If runs are blocked, ", command(f"unlock {inspection.state.name}"), " looks.")
+        yield Fact("Next:", free if inspection.seen.is_free else unread)
+        return
+    if told := list(facts.hold(inspection)):
+        yield from told
         return
     yield from _behind(report)
     yield facts.headline(inspection)

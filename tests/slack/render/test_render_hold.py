@@ -19,6 +19,7 @@ from bot.core.phrase import Quoted
 from bot.core.reports.hold import Hold, HoldEnd, HoldReport, HoldStage
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.who import WhoReport
 from bot.slack.render import message_of
 from bot.slack.render.hold import _WORDS
 from bot.slack.render.home import status_view
@@ -108,6 +109,17 @@ def test_a_status_says_who_holds_it_and_until_when_and_offers_no_unlock(scene, h
         "until": stamp(HOLD.until),
         "link": "https://acme.slack.com/p1",
     }  # fmt: skip
+
+
+def test_who_names_the_holder_of_a_hold_and_looks_for_no_other(scene, held):
+    shown = text(message_of(WhoReport(held, None, None, None)))
+    run = text(message_of(WhoReport(scene.inspection(), None, None, None)))
+
+    assert "staging is held by" in shown
+    assert "hold staging off" in shown
+    assert "We don't know" not in shown
+    assert "holders.people" not in shown
+    assert "belongs to" in run
 
 
 def test_the_home_tabs_details_of_a_hold_offer_no_unlock_and_of_another_lock_do(scene, held):

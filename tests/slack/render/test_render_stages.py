@@ -34,6 +34,7 @@ from bot.core.reports.report import Notice, Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Phase, Switched, SwitchResult
+from bot.sandbox.slack.text import flat
 from bot.slack.render import (
     kill_message,
     notice_message,
@@ -741,3 +742,34 @@ def test_what_the_list_cannot_hold_can_be_named_by_its_id(scene, sound):
     assert actions(message) == {}
     assert "has 0 of them" in str(message.blocks)
     sound(message)
+
+
+def test_a_state_whose_store_shows_no_lock_offers_what_helps_and_nothing_that_is_refused(scene):
+    why = Unseen(
+        "the state's server", Trouble.NOT_SHOWN, "the http protocol has no request that only reads a lock", scene.now
+    )
+    away = Unseen("the state's server", Trouble.TIMED_OUT, "the state's server did not answer within 8 s", scene.now)
+    told = {}
+    for unseen in (why, away):
+        seen = LockSeen((), (), ((PlaceKind.RECORD, unseen),), scene.now)
+        message = status_message(StatusReport(scene.inspection(seen, contended=False), None))
+        told[unseen.trouble] = flat({"blocks": message.blocks})
+
+    assert "/tflock unlock staging" in told[Trouble.NOT_SHOWN]
+    assert "Try again" not in told[Trouble.NOT_SHOWN]
+    assert "Notify me when free" not in told[Trouble.NOT_SHOWN]
+    assert "Try again" in told[Trouble.TIMED_OUT]
+    assert "Notify me when free" in told[Trouble.TIMED_OUT]
+
+
+def test_a_persons_lock_is_not_said_to_be_held_by_the_run_of_the_time(scene):
+    laptop = replace(scene.lock, who="elliott@laptop-7")
+    by_person = scene.inspection(scene.seen(LockPlace(PlaceKind.ITEM, "x", "fence", laptop)), contended=False)
+    by_run = scene.inspection(contended=False)
+    shown = [
+        flat({"blocks": status_message(StatusReport(one, scene.verdict(one))).blocks}) for one in (by_person, by_run)
+    ]
+
+    assert "Held 2 h by `elliott@laptop-7`" in shown[0]
+    assert "<@U0ELLIOTT>" in shown[0]
+    assert "deploy.yml #123" in shown[1].partition("Held 2 h by ")[2][:120]
