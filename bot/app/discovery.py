@@ -178,7 +178,7 @@ class Discovery:
             await self._remember()
 
     def _unclear_of(self, pattern: StatePattern, listed: Sequence[str]) -> str:
-        """What is said of the names that can be read in two ways, but for those of fixed states; empty for none."""
+        """The words for the names that can be read in two ways, but for those of fixed states; empty for none."""
         own = {each.name for state in self._fixed.values() if (each := state.backend.listing) is not None
                and each.container == pattern.listing.container}  # fmt: skip
         ways = {address: pattern.unclear(address) for address in listed if address not in own}
