@@ -232,7 +232,9 @@ requests = {
     "reason": texts,
 }  # fmt: skip
 releases = st.builds(PlaceRelease, places, st.sampled_from(ReleaseResult), texts)
-targets = st.builds(KillTarget, words, many_runs(), st.sampled_from(Stake), maybe(loops))
+targets = st.builds(KillTarget, words, many_runs(), st.sampled_from(Stake), maybe(loops)).filter(
+    lambda target: target.runs or target.loop  # one of them is what is ended
+)
 members = st.builds(
     Member, people, texts, maybe(words), st.booleans(), st.booleans(), st.booleans(), st.booleans(), maybe(words),
     st.just(3600),
