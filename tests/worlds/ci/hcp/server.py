@@ -141,7 +141,7 @@ class HcpStandIn(FaultyCi):
     def _run(self, request: web.Request) -> Any:
         run = given(self.runs.all.get(request.match_info["id"]), _MISSING)
         include = request.query.get("include", "").split(",")
-        parts = {
+        parts: dict[str, Callable[[], object]] = {
             "plan": lambda: self._step_json(run, run.plan, "plans"),
             "apply": lambda: self._step_json(run, run.apply, "applies"),
             "created_by": lambda: {
