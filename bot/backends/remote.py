@@ -116,6 +116,7 @@ class StoreWithRights(RemoteStore, Protocol):
         ...
 
 
+@runtime_checkable
 class TrialStore(RemoteStore, Protocol):
     """A store in which throw-away locks can be made."""
 
@@ -158,7 +159,7 @@ class RemoteBackend:
 
     def __init__(
         self,
-        store: TrialStore | StoreWithRights,
+        store: RemoteStore,
         can: Abilities,
         clock: Clock,
         *,
@@ -231,6 +232,9 @@ class RemoteBackend:
     async def probe(self, token: str) -> tuple[PlaceProbe, ...]:
         if isinstance(self._store, StoreWithRights):
             return (await self._rights(self._store),)
+        if not isinstance(self._store, TrialStore):
+            detail = "the right to lock and unlock can't be tried without taking the lock"
+            return (PlaceProbe(self._store.kind, self._store.target, None, (), detail),)
         probe = await self._probed(self._store.beside(token))
         if self._endpoint is not None and self._proofs is not None:
             with suppress(JournalAway):  # it is tried again when it is needed

@@ -70,10 +70,8 @@ class HttpBackend:
     async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
         return await self._remote.release(place, before=before)
 
-    async def probe(self, token: str) -> tuple[PlaceProbe, ...]:  # noqa: ARG002 - nothing is put next to the state
-        """There is no place for a throw-away lock, and no way to learn the rights but to take the lock."""
-        detail = "the right to lock and unlock can't be tried without taking the lock"
-        return (PlaceProbe(PlaceKind.RECORD, self._store.target, None, (), detail),)
+    async def probe(self, token: str) -> tuple[PlaceProbe, ...]:
+        return await self._remote.probe(token)
 
     async def versioning(self) -> Observation[bool]:
         return Found(value=False, at=self._clock.now())

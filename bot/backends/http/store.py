@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -107,7 +107,6 @@ class HttpStore:
     service = SERVICE
     reads = LOCK
     deletes = UNLOCK
-    no_fence = ""
 
     @property
     def target(self) -> str:
@@ -158,15 +157,6 @@ class HttpStore:
 
     async def keeps_versions(self) -> bool:
         return False
-
-    def beside(self, token: str) -> Self:
-        raise NotImplementedError(token)
-
-    async def put(self, text: str) -> str:
-        raise NotImplementedError(text)
-
-    async def clear_away(self) -> None:
-        raise NotImplementedError
 
     async def may_read(self) -> None:
         """Raises Failed if the state may not be read."""
