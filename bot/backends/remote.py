@@ -9,11 +9,12 @@ import asyncio
 import math
 import posixpath
 import secrets
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import httpx
@@ -22,6 +23,7 @@ import stamina
 from bot.backends.contents import ContentsReader
 from bot.backends.proof import Proofs
 from bot.backends.settle import settled
+from bot.backends.state_text import StateReader
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import (
     Abilities,
@@ -54,6 +56,8 @@ _OPEN = frozenset({Trouble.TIMED_OUT, Trouble.NO_CONNECTION, Trouble.SERVER_ERRO
 
 _MORE_FOR_CONTENTS = 45.0
 """Seconds: all of a state's objects are followed, which takes longer than to look at its head."""
+
+_VERSIONS_TRIED = 5
 
 LISTED_WITHIN = 30.0
 """Seconds: a listing of all states of a container has many pages."""
@@ -134,6 +138,17 @@ class TrialStore(RemoteStore, Protocol):
     async def clear_away(self) -> None:
         """Removes what `put` made in addition to the lock."""
         ...
+
+
+async def newest_whole(ids: Iterable[str], pour: Callable[[str, Sink], Awaitable[None]]) -> str | None:
+    """The first of the versions, newest first, that is a valid state; of more than a few only the newest are tried."""
+    for version in islice(ids, _VERSIONS_TRIED):
+        reader = StateReader()
+        with suppress(Failed, Absent):  # a version that cannot be read is not known to be good
+            await pour(version, reader)
+            if reader.finish().fault is None:
+                return version
+    return None
 
 
 @dataclass

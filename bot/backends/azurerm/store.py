@@ -25,7 +25,7 @@ import httpx
 from httpx import codes
 
 from bot.backends.credentials import Credentials
-from bot.backends.remote import Leaving, Unmet, parsed, there
+from bot.backends.remote import Leaving, Unmet, newest_whole, parsed, there
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
 from bot.core.lock import LockInfo, LockPlace, PlaceKind, StateAbsent, StateSeen, lock_text
@@ -40,7 +40,6 @@ READ, WRITE, DELETE = f"{_BLOBS}/read", f"{_BLOBS}/write", f"{_BLOBS}/delete"
 _META = "x-ms-meta-"
 _METADATA = f"{_META}terraformlockid"
 _WHOLE = Portion(head=1024 * 1024 * 1024, tail=0)
-_VERSIONS_TRIED = 5
 _NO_INFO = "the blob is leased, but has no lock info, so nothing tells who holds the lease"
 
 
@@ -245,14 +244,14 @@ class AzureStore:
         if seen is None or seen.size == 0:
             older = [version for version in await self._versions() if version.size and not version.is_newest]
             traces = ("older versions of it are still in the container",) if older else ()
-            return StateAbsent(traces, await self._newest_whole(older))
+            return StateAbsent(traces, await newest_whole((version.id for version in older), self.pour))
         if seen.fault is None:
             return seen
         try:
             older = [version for version in await self._versions() if not version.is_newest]
         except (Failed, Absent):  # that it is broken is known without them
             return seen
-        return replace(seen, last_good_version=await self._newest_whole(older))
+        return replace(seen, last_good_version=await newest_whole((version.id for version in older), self.pour))
 
     async def listed(self, most: int) -> tuple[Version, ...]:
         return tuple(await self._versions())[:most]
@@ -319,15 +318,6 @@ class AzureStore:
             for each in mine
         ]
         return sorted(found, key=lambda version: (version.id, version.at), reverse=True)
-
-    async def _newest_whole(self, versions: Sequence[Version]) -> str | None:
-        for version in versions[:_VERSIONS_TRIED]:
-            reader = StateReader()
-            with suppress(Failed, Absent):  # a version that cannot be read is not known to be good
-                await self.pour(version.id, reader)
-                if reader.finish().fault is None:
-                    return version.id
-        return None
 
 
 def is_leased(entry: ET.Element) -> bool:

@@ -23,7 +23,7 @@ import httpx
 import structlog
 from httpx import codes
 
-from bot.backends.remote import Leaving, Unmet, parsed
+from bot.backends.remote import Leaving, Unmet, newest_whole, parsed
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
 from bot.core.lock import LockPlace, PlaceKind, StateAbsent, StateSeen
@@ -41,7 +41,6 @@ LOOK = "tflock-look-"
 """Begins the ID of a lock that nobody meant to take. No process of Terraform's has such a one."""
 
 _WHOLE = Portion(head=1024 * 1024 * 1024, tail=0)
-_OLDER_TRIED = 5
 _GIVING_BACK = 6
 _REFUSED = frozenset({Trouble.DENIED, Trouble.THROTTLED})
 """After these GitLab has surely not taken the lock."""
@@ -192,7 +191,10 @@ class GitLabStore:
         await self.pour(str(serial), reader)
         offset = self.project.client.offset
         seen = reader.finish().seen(at if offset is None else at - offset.ahead, str(serial))
-        return seen if seen.fault is None else replace(seen, last_good_version=await self._older_whole(serial))
+        if seen.fault is None:
+            return seen
+        older = map(str, range(serial - 1, -1, -1))
+        return replace(seen, last_good_version=await newest_whole(older, self.pour))
 
     async def listed(self, most: int) -> tuple[Version, ...]:
         """GitLab tells when it stored the newest version only; older ones are asked for by their serials."""
@@ -289,15 +291,6 @@ class GitLabStore:
         if not isinstance(serial, int) or isinstance(serial, bool) or at is None:
             raise garbled(f"GitLab did not say which version of {self.target} is the newest")
         return serial, at
-
-    async def _older_whole(self, newest: int) -> str | None:
-        for serial in range(newest - 1, max(-1, newest - 1 - _OLDER_TRIED), -1):
-            reader = StateReader()
-            with suppress(Failed, Absent):  # a version that cannot be read is not known to be good
-                await self.pour(str(serial), reader)
-                if reader.finish().fault is None:
-                    return str(serial)
-        return None
 
 
 class _Size:

@@ -10,15 +10,13 @@ in Terraform's `internal/cloud/state.go`; `LockedByChoice` of HashiCorp's go-tfe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
 from httpx import codes
 
-from bot.backends.remote import Leaving, Unmet
+from bot.backends.remote import Leaving, Unmet, newest_whole
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
 from bot.core.lock import APPLY as APPLYING
@@ -46,7 +44,6 @@ OF_ACCOUNTS = Abilities(conditional=False, fence=Fence.NONE, shows_holder=False,
 OF_RUNS = replace(OF_ACCOUNTS, conditional=True, fence=Fence.ENFORCED, shows_holder=True)
 
 _WHOLE = Portion(head=1024 * 1024 * 1024, tail=0)
-_VERSIONS_TRIED = 5
 _NEWEST = 20
 _LOOKS = 6
 _BETWEEN = 0.5
@@ -98,7 +95,7 @@ class HcpStore:
         if seen.fault is None:
             return seen
         older = [entry for entry in found[found.index(whole) + 1 :] if _is_uploaded(entry)]
-        return replace(seen, last_good_version=await self._newest_whole(older))
+        return replace(seen, last_good_version=await newest_whole((version.id for version in older), self.pour))
 
     async def listed(self, most: int) -> tuple[Version, ...]:
         uploaded = [entry for entry in await self._newest(most) if _is_uploaded(entry)][:most]
@@ -266,15 +263,6 @@ class HcpStore:
         reader, offset = StateReader(), self.client.offset
         await self.pour(entry.id, reader)
         return reader.finish().seen(written if offset is None else written - offset.ahead, entry.id)
-
-    async def _newest_whole(self, versions: Sequence[Resource]) -> str | None:
-        for version in versions[:_VERSIONS_TRIED]:
-            reader = StateReader()
-            with suppress(Failed, Absent):  # a version that cannot be read is not known to be good
-                await self.pour(version.id, reader)
-                if reader.finish().fault is None:
-                    return version.id
-        return None
 
 
 def _since(workspace: Resource) -> datetime | None:
