@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from bot.app import stores
+from bot.app.metrics import Metrics
 from bot.backends.frame import Means
 from bot.config.patterns import beginning
 from bot.config.settings import Config, StatePattern, StateSettings
@@ -116,6 +117,7 @@ class Discovery:
     config: Config
     means: Means
     records: Records
+    metrics: Metrics
     states: LiveStates
     sweep: LiveSweep
     pipelines: LivePipelines
@@ -123,7 +125,9 @@ class Discovery:
     _fixed: Mapping[str, StateSettings] = field(default_factory=dict)
     _known: dict[str, dict[str, StateSettings]] = field(default_factory=dict)
     _unlisted: dict[str, str] = field(default_factory=dict)
-    _unclear: dict[str, str] = field(default_factory=dict)
+    _unclear: dict[str, list[str]] = field(default_factory=dict)
+    _doubly: list[str] = field(default_factory=list)
+    _unfit: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._fixed = self.config.states
@@ -158,37 +162,54 @@ class Discovery:
     async def look(self) -> None:
         """Lists every pattern's states once. A pattern whose store does not answer keeps the states that it has."""
         listings = await asyncio.gather(*map(self._listed, self.config.patterns))
-        unlisted, changed = dict[str, str](), False
+        unlisted, known = dict[str, str](), dict(self._known)
         for pattern, listing in zip(self.config.patterns, listings, strict=True):
             name, before = pattern.template.name, self._known[pattern.template.name]
-            if not isinstance(listing, Found):
-                detail = listing.detail if isinstance(listing, Unseen) else f"there is no {listing.what}"
-                unlisted[name] = f"the states of {name} could not be listed: {detail}"
+            problem = _not_listed(listing)
+            if problem or not isinstance(listing, Found):
+                unlisted[name] = f"the states of {name} could not be listed: {problem}"
                 continue
             self._unclear[name] = self._unclear_of(pattern, listing.value)
-            made = {address: before.get(address) or pattern.state(address) for address in listing.value[:_MOST_STATES]}
+            made = {address: before.get(address) or pattern.state(address) for address in listing.value}
             now = {address: state for address, state in made.items() if state is not None}
             gone = {address: state for address, state in before.items() if address not in now}
-            now |= await self._still_locked(gone)
-            changed = changed or now.keys() != before.keys()
-            self._known[name] = now
-        self._unlisted = unlisted
+            known[name] = now | await self._still_locked(gone)
+        self._unlisted, before_all = unlisted, self._known
+        self._known = self._each_once(known)
         self._take_over()
-        if changed:
+        left_out = (*self._unclear.values(), self._doubly, self._unfit)
+        self.metrics.discovered(unlisted=len(unlisted), left_out=sum(map(len, left_out)))
+        if any(self._known[name].keys() != before.keys() for name, before in before_all.items()):
             await self._remember()
 
-    def _unclear_of(self, pattern: StatePattern, listed: Sequence[str]) -> str:
-        """The words for the names that can be read in two ways, but for those of fixed states; empty for none."""
+    def _unclear_of(self, pattern: StatePattern, listed: Sequence[str]) -> list[str]:
+        """The names that can be read in two ways, and how, but for those of fixed states."""
         own = {each.name for state in self._fixed.values() if (each := state.backend.listing) is not None
                and each.container == pattern.listing.container}  # fmt: skip
         ways = {address: pattern.unclear(address) for address in listed if address not in own}
-        found = [f"{address}: {way}" for address, way in ways.items() if way]
-        if not found:
-            return ""
-        return (
-            f"{len(found)} of the keys of {pattern.template.name} can be read in two ways and are left out "
-            f"({'; '.join(found[:_SHOWN])}): give each an entry of its own"
-        )
+        return [f"{address}: {way}" for address, way in ways.items() if way]
+
+    def _each_once(self, known: Mapping[str, dict[str, StateSettings]]) -> dict[str, dict[str, StateSettings]]:
+        """The same without a state that has an entry of its own, or that two patterns found: one that moves from one
+        part of a container to another (a workspace, to another project) stays with the pattern that had it before.
+        """
+        own = {_place(state) for state in self._fixed.values()}
+        before = {(name, _place(state)) for name, states in self._known.items() for state in states.values()}
+        finders = dict[tuple[str, ...], list[str]]()
+        for name, states in known.items():
+            for state in states.values():
+                finders.setdefault(_place(state), []).append(name)
+        doubly = {place: names for place, names in finders.items() if place in own or len(names) > 1}
+        self._doubly = [_found_by(place, names, is_own=place in own) for place, names in doubly.items()]
+
+        def is_its(name: str, place: tuple[str, ...]) -> bool:
+            had_it = [each for each in doubly.get(place, ()) if (each, place) in before]
+            return place not in doubly or (place not in own and had_it == [name])
+
+        return {
+            name: {address: state for address, state in states.items() if is_its(name, _place(state))}
+            for name, states in known.items()
+        }
 
     async def _listed(self, pattern: StatePattern) -> Observation[tuple[str, ...]]:
         kind = stores.lister(pattern.template.backend.type)
@@ -201,16 +222,14 @@ class Discovery:
         if not names:
             return {}
         seen = await self.sweep.read_locks(names)
-        return {
-            address: state
-            for address, state in gone.items()
-            if state.name in here and not ((lock := seen.get(state.name)) is not None and lock.is_free)
-        }
+        free = {name for name, lock in seen.items() if lock.is_free or lock.is_gone}
+        return {address: state for address, state in gone.items() if state.name in here and state.name not in free}
 
     def _take_over(self) -> None:
         """Makes what is known the states of the running bot, if it differs."""
-        found, problems = self._without_doubles()
-        told = (*self._unlisted.values(), *filter(None, self._unclear.values()), *problems)
+        found, self._unfit = self._without_doubles()
+        unclear = (_unclear(pattern, ways) for pattern, ways in self._unclear.items() if ways)
+        told = (*self._unlisted.values(), *unclear, *self._doubly, *self._unfit)
         if told != self.problems:
             for words in told[:_SHOWN]:
                 log.warning("states.not_found", problem=words)
@@ -277,6 +296,34 @@ class Discovery:
                 await self.records.put(_KIND, name, {"listed_as": list(states), "named": named}, ttl=_REMEMBERED)
         except JournalAway as away:
             log.warning("states.not_remembered", detail=str(away))
+
+
+def _not_listed(listing: Observation[tuple[str, ...]]) -> str:
+    """Why a listing does not count; empty if it does. A part of a list would retire the states of the other part."""
+    if not isinstance(listing, Found):
+        return listing.detail if isinstance(listing, Unseen) else f"there is no {listing.what}"
+    if len(listing.value) > _MOST_STATES:
+        return f"{len(listing.value):,} are more than {_MOST_STATES:,}: begin the pattern's key with more text"
+    return ""
+
+
+def _place(state: StateSettings) -> tuple[str, ...]:
+    """What no two states have in common, where the state can be listed."""
+    listing = state.backend.listing
+    return () if listing is None else listing.place
+
+
+def _unclear(pattern: str, ways: Sequence[str]) -> str:
+    return (
+        f"{len(ways)} of the keys of {pattern} can be read in two ways and are left out "
+        f"({'; '.join(ways[:_SHOWN])}): give each an entry of its own"
+    )
+
+
+def _found_by(place: Sequence[str], patterns: Sequence[str], *, is_own: bool) -> str:
+    if is_own:
+        return f"{place[-1]} is found by {', '.join(patterns)} and has an entry of its own, which counts: correct that"
+    return f"{place[-1]} is found by {' and by '.join(patterns)}; only the one that had it before has it"
 
 
 def _unfit(states: Sequence[StateSettings]) -> str | None:

@@ -37,6 +37,8 @@ class Metrics:
         )
         self._lock_held = gauge("tflock_lock_held", "1 if a state was locked when last seen, else 0.", ("state",))
         self._unread = gauge("tflock_states_unread", "States whose lock the last sweep could not read.")
+        self._unlisted = gauge("tflock_patterns_unlisted", "Patterns whose states the last look could not list.")
+        self._left_out = gauge("tflock_states_left_out", "States that patterns mean and that are known by no name.")
         upstream = ("system", "call", "outcome")
         self._upstream = histogram(
             "tflock_upstream_seconds", "How long other systems took to answer.", upstream, buckets=_UPSTREAM_BUCKETS
@@ -60,6 +62,11 @@ class Metrics:
 
     def unread(self, states: int) -> None:
         self._unread.set(states)
+
+    def discovered(self, *, unlisted: int, left_out: int) -> None:
+        """What the last look for the states of patterns could not list, and what it found and could not take."""
+        self._unlisted.set(unlisted)
+        self._left_out.set(left_out)
 
     def upstream(self, system: str, call: str, *, outcome: str, seconds: float) -> None:
         self._upstream.labels(system, call, outcome).observe(seconds)

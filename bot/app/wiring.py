@@ -214,7 +214,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         alerts_channel=config.slack.alerts_channel,
         private_incident_channels=config.slack.private_incident_channels,
     )
-    discovery = Discovery(config, means, records, states, sweep, pipelines)
+    discovery = Discovery(config, means, records, metrics, states, sweep, pipelines)
     return Wiring(world, slack, directory, metrics, aws, means, docket, jobs, client, discovery)
 
 

@@ -59,6 +59,9 @@ _MORE_FOR_CONTENTS = 45.0
 
 _VERSIONS_TRIED = 5
 
+LONG_LIST = 25.0
+"""Seconds for the locks of all states of a project or an organization: ten thousand of them are a hundred pages."""
+
 LISTED_WITHIN = 30.0
 """Seconds: a listing of all states of a container has many pages."""
 

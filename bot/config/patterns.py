@@ -129,6 +129,8 @@ def _entry(path: KeyPath, name: str, state: StateSection) -> Iterator[Finding]:
         )
         return
     known = variables(listing.name)
+    for each in sorted({found for text in (*listing.container, listing.part) for found in variables(text)}):
+        yield path, f"has {{{each}}} in what is listed, and can have it only in the names that a list shows"
     for each in known:
         if each not in variables(name):
             yield path, f"lacks {{{each}}}, which the key has: two states would have one name"
@@ -144,12 +146,12 @@ def _double(states: Mapping[str, StateSection]) -> Iterator[Finding]:
     listed = {name: state.backend.listing for name, state in states.items()}
     many = {name: listing for name, listing in listed.items() if listing is not None and is_pattern(name)}
     for (one, first), (other, second) in combinations(many.items(), 2):
-        shared = common(first.name, second.name) if first.container == second.container else None
+        shared = None if first.is_apart_from(second) else common(first.place[-1], second.place[-1])
         if shared is not None:
             yield ("states", other), f"can mean the same state as {one} ({shared}, say): give keys that tell them apart"
     for pattern, wanted in many.items():
         for name, listing in listed.items():
-            if listing is None or is_pattern(name) or listing.container != wanted.container:
+            if listing is None or is_pattern(name) or listing.is_apart_from(wanted):
                 continue
-            if len(readings(wanted.name, listing.name)) == 1:
+            if len(readings(wanted.place[-1], listing.place[-1])) == 1:
                 yield ("states", name), f"is found by {pattern}, too: remove one of the two, or narrow the pattern"

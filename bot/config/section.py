@@ -16,10 +16,23 @@ Problem: TypeAlias = tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Where a state is listed: what holds it, with the way there, and its name in it."""
+    """Where a state is listed: what holds it, with the way there, and its name in it. `part` is the part of the
+    container that it is in, if that is known; `is_folded`: upper and lower case of names are the same.
+    """
 
     container: tuple[str, ...]
     name: str
+    part: str = ""
+    is_folded: bool = False
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What no two states have in common."""
+        return (*self.container, self.name.casefold() if self.is_folded else self.name)
+
+    def is_apart_from(self, other: Listing) -> bool:
+        """Whether no state of one can be one of the other, whatever their names are."""
+        return self.container != other.container or bool(self.part and other.part and self.part != other.part)
 
 
 class Section(BaseModel):

@@ -156,6 +156,7 @@ TableName = Annotated[
         "must be a DynamoDB table's name (3 to 255 letters, digits, _ . and -) or its ARN",
     ),
 ]
+TagName = Annotated[str, _matching(r"[^\s,{}]{1,255}", "must be a tag's name, without a space, a comma or {variables}")]
 Host = Annotated[
     str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?", "must be a host's name, without https://")
 ]

@@ -217,6 +217,13 @@ class LockSeen:
         return not self.held and not self.unseen
 
     @property
+    def is_gone(self) -> bool:
+        """Whether what would be locked, a workspace, is itself not there, or not to be seen."""
+        workspace, unseen = PlaceKind.WORKSPACE, self.unseen
+        absent = all(kind is workspace and isinstance(why, NotFound) for kind, why in unseen)
+        return bool(unseen) and not self.held and absent
+
+    @property
     def is_throttled(self) -> bool:
         """Whether the lock table refused to be read because it is asked too often."""
         return any(

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from bot.core.systems import HCP
 from bot.http.client import Client, Errors, Limits, Refusal, denied, garbled
-from bot.http.pages import every_page
+from bot.http.pages import MOST_PAGES, every_page
 from bot.http.values import Json, inner, is_count, objects, text
 from bot.ports.clock import Clock
 
@@ -92,6 +92,10 @@ def workspaces_path(organization: str) -> str:
     return f"{API}/organizations/{quote(organization, safe='')}/workspaces"
 
 
+def projects_path(organization: str) -> str:
+    return f"{API}/organizations/{quote(organization, safe='')}/projects"
+
+
 def workspace_path(organization: str, workspace: str) -> str:
     return f"{workspaces_path(organization)}/{quote(workspace, safe='')}"
 
@@ -120,6 +124,7 @@ async def listing(
     *,
     until: Callable[[Resource], bool] = lambda _: False,
     tries: int = 1,
+    most: int = MOST_PAGES,
 ) -> list[Resource]:
     """Every entry of a list, each once, up to the page with the first one that `until` looks for.
 
@@ -127,7 +132,7 @@ async def listing(
     own count is read again.
     """
     for _ in range(_LISTINGS):
-        found, total, is_cut = await _pages(client, path, about, kind, params, until, tries)
+        found, total, is_cut = await _pages(client, path, about, kind, params, until, tries, most)
         if is_cut or len(found) >= total:
             return list(found.values())
     raise garbled(f"{SYSTEM} counts {total} entries of {about} and shows only {len(found)}")
@@ -141,6 +146,7 @@ async def _pages(
     params: Mapping[str, str],
     until: Callable[[Resource], bool],
     tries: int,
+    most: int,
 ) -> tuple[dict[str, Resource], int, bool]:
     total, is_cut = 0, False
 
@@ -165,6 +171,7 @@ async def _pages(
         page,
         1,
         too_much=lambda count: f"{SYSTEM} has more than {count} entries of {about}: too many to read in time",
+        most=most,
     )
     return {entry.id: entry for entry in found}, total, is_cut
 

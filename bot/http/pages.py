@@ -12,7 +12,9 @@ T = TypeVar("T")
 At = TypeVar("At")
 
 MOST_PAGES = 40
-"""The one bound on foreign lists: what is longer is too much, never a part."""
+"""The bound on foreign lists: what is longer is too much, never a part."""
+MOST_PAGES_OF_STATES = 200
+"""Its twin for lists of all states that a team has: 20,000 of them."""
 
 
 async def every_page(
@@ -21,15 +23,16 @@ async def every_page(
     *,
     too_much: Callable[[int], str],
     until: Callable[[T], bool] = lambda _: False,
+    most: int = MOST_PAGES,
 ) -> list[T]:
     """What all pages hold, up to the page with the first entry that `until` looks for.
 
     `page` reads one and says where the next one is, None after the last. Raises Failed for a list with more than
-    `MOST_PAGES`, in the words of `too_much` for as many entries as were read.
+    `most`, in the words of `too_much` for as many entries as were read.
     """
     found: list[T] = []
     at = first
-    for _ in range(MOST_PAGES):
+    for _ in range(most):
         entries, following = await page(at)
         found += entries
         if following is None or any(map(until, entries)):

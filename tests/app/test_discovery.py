@@ -10,6 +10,7 @@ import pytest
 import yaml
 from moto.s3.models import s3_backends
 
+from bot.app import discovery
 from bot.app.discovery import LiveStates
 from bot.app.wiring import beside_a_bot, wired
 from bot.config.load import load
@@ -18,6 +19,7 @@ from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock
 from bot.sandbox.machine.proxy import fault_proxy
 from bot.store.embedded import redis_for
 from bot.usecases.decide.inspect import overview
+from tests.worlds.ci.hcp.server import HcpStandIn
 from tests.worlds.proxy import Answer
 
 
@@ -254,3 +256,57 @@ def test_states_of_one_moment_stay_while_they_are_looked_at():
     assert dict(items) == {"a": 1, "b": 2}
     assert (list(states), "a" in states, states.get("a"), states["c"]) == (["c"], False, 1, 3)
     assert states.get("never") is None
+
+
+@pytest.fixture
+async def hcp():
+    async with HcpStandIn() as hcp:
+        yield hcp
+
+
+@pytest.fixture
+def projects(hcp, tmp_path, monkeypatch):
+    """Two patterns for the workspaces of two projects, and one workspace with an entry of its own."""
+    monkeypatch.chdir(tmp_path)
+    backend = {"type": "hcp", "organization": "acme", "endpoint_url": hcp.origin}
+    states = {
+        f"{project}-{{ws}}": {"discover": True, "backend": {**backend, "workspace": "{ws}", "project": project}}
+        for project in ("shop", "net")
+    }
+    states["own"] = {"backend": {**backend, "workspace": "Own", "project": "other"}}
+    path = tmp_path / "tflock.yml"
+    path.write_text(yaml.safe_dump({"states": states}), encoding="utf-8")
+    for name, project in (("a", "shop"), ("z", "shop"), ("b", "net"), ("own", "net")):
+        hcp.runs.add_workspace("acme", name, project=project)
+    return load(path, {"TFE_TOKEN": hcp.token}, need_slack=False)
+
+
+async def test_a_workspace_with_an_entry_of_its_own_that_names_another_project_has_that_entry(projects, redis):
+    async with found(projects, redis) as wiring:
+        assert sorted(wiring.world.states) == ["net-b", "own", "shop-a", "shop-z"]
+        (problem,) = wiring.discovery.problems
+        assert problem == "own is found by net-{ws} and has an entry of its own, which counts: correct that"
+
+
+async def test_a_workspace_that_moves_while_it_is_locked_is_one_state_until_it_is_free(hcp, projects, redis):
+    async with found(projects, redis) as wiring:
+        moved = hcp.runs.add_workspace("acme", "a")
+        hcp.runs.lock(moved, hcp.runs.account("quinn"))
+        moved.project = "net"
+        await wiring.discovery.look()
+        assert sorted(wiring.world.states) == ["net-b", "own", "shop-a", "shop-z"]
+        assert any("a is found by net-{ws} and by shop-{ws}" in problem for problem in wiring.discovery.problems)
+
+        hcp.runs.unlock(moved)
+        await wiring.discovery.look()
+        assert sorted(wiring.world.states) == ["net-a", "net-b", "own", "shop-z"]
+        assert len(wiring.discovery.problems) == 1
+
+
+async def test_more_states_than_there_may_be_are_no_list_so_that_none_is_retired(projects, redis, hcp, monkeypatch):
+    async with found(projects, redis) as wiring:
+        monkeypatch.setattr(discovery, "_MOST_STATES", 1)
+        hcp.runs.add_workspace("acme", "c", project="net")
+        await wiring.discovery.look()
+        assert sorted(wiring.world.states) == ["net-b", "own", "shop-a", "shop-z"]
+        assert any("3 are more than 1: begin" in problem for problem in wiring.discovery.problems)

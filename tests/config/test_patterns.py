@@ -198,3 +198,60 @@ def test_a_name_has_as_many_readings_as_there_are_up_to_two(text, name):
 def test_the_beginning_is_what_all_names_have_in_common():
     assert beginning("services/{service}/{env}.tfstate") == "services/"
     assert variables("a/{x}/{y}/{x}") == ("x", "y")
+
+
+TOKEN = {"TFE_TOKEN": "x"}
+HCP = "slack: {incident_channels: ['inc-*']}\nci: {hcp: {type: hcp}}\nstates:\n"
+
+
+def workspaces(name, workspace, **more):
+    keys = "".join(f", {key}: {value}" for key, value in more.items() if key != "discover")
+    entry = f'  "{name}":\n    backend: {{type: hcp, organization: acme, workspace: "{workspace}"{keys}}}\n'
+    return entry + ("    discover: true\n" if "{" in name else "")
+
+
+def test_patterns_for_two_projects_of_one_organization_are_apart(loaded):
+    text = HCP + workspaces("{ws}", "{ws}", project="Shop") + workspaces("net-{ws}", "{ws}", project="Platform")
+    assert len(loaded(text + workspaces("main", "main", project="Other"), TOKEN, need_slack=False).patterns) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "problem"),
+    [
+        (workspaces("b-{ws}", "{ws}"), "b-{ws}: can mean the same state as {ws}"),
+        (workspaces("b-{ws}", "{ws}-x", project="shop"), "b-{ws}: can mean the same state as {ws}"),
+        (workspaces("b-{ws}", "{ws}", tags="[app]"), "b-{ws}: can mean the same state as {ws}"),
+        (workspaces("b-{ws}", "{ws}", project="Shop"), "is the same state object as that of {ws}"),
+        (workspaces("main", "MAIN"), "main: is found by {ws}, too"),
+        (workspaces("main", "main", project="Shop"), "main: is found by {ws}, too"),
+        (workspaces("main", "main", tags="[app]", project="x"), "tags: chooses among the workspaces of a pattern"),
+        (workspaces("b-{ws}", "{ws}", project="'{ws}'"), "has {ws} in what is listed"),
+        (workspaces("b-{ws}", "{ws}", tags="['a,b']", project="x"), "must be a tag's name"),
+    ],
+)
+def test_a_pattern_for_workspaces_that_may_be_anothers_is_a_problem(problems_of, other, problem):
+    found = problems_of(HCP + workspaces("{ws}", "{ws}", project="Shop") + other, TOKEN, need_slack=False)
+    assert any(problem in each for each in found), found
+
+
+def test_states_of_gitlab_are_apart_by_project_and_name(loaded, problems_of):
+    def states(name, project, state):
+        discover = "    discover: true\n" if "{" in name else ""
+        return f'  "{name}":\n{discover}    backend: {{type: gitlab, project: {project}, state: "{state}"}}\n'
+
+    head = HCP.replace("ci: {hcp: {type: hcp}}", "ci: {}")
+    env = {"GITLAB_TOKEN": "x"}
+    first = states("{env}", "acme/network", "{env}")
+    assert len(loaded(head + first + states("db-{env}", "acme/db", "{env}"), env, need_slack=False).patterns) == 2
+    for other in (states("b-{env}", "Acme/Network", "live-{env}"), states("live", "acme/network", "live")):
+        assert problems_of(head + first + other, env, need_slack=False)
+
+
+def test_a_pattern_for_the_http_protocol_is_refused_as_it_has_no_list(problems_of):
+    (problem,) = problems_of(
+        HCP.replace("ci: {hcp: {type: hcp}}", "ci: {}")
+        + '  "{env}":\n    discover: true\n    backend: {type: http, address: "https://tf.example.com/{env}"}\n'
+    )
+    assert problem.endswith(
+        "states.{env}.discover: is not possible with the backend http: tflock cannot list its states"
+    )

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from bot.app import web
+from bot.app.metrics import Metrics
 from bot.config import load
 from bot.config.models import DEFAULT_VARIABLES
 from bot.config.secret_files import OWN
@@ -231,3 +232,13 @@ def test_what_is_copied_into_the_image_is_not_left_out_by_the_ignore_file(check)
     }
     assert {word for word in sources if not word.startswith("$")} <= kept
     assert "requirements*.txt" in kept
+
+
+def test_the_alert_rules_are_about_metrics_that_there_are_and_one_watches_the_lists_of_patterns():
+    rules = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+    shown = Metrics().exposition().decode()
+    about = {name for rule in rules for name in re.findall(r"tflock_\w+", rule["expr"])}
+    assert about >= {"tflock_patterns_unlisted", "tflock_states_left_out", "tflock_states_unread"}
+    assert {name for name in about if f"# TYPE {name} " not in shown} == set()
+    for rule in rules:
+        assert rule.keys() == {"alert", "expr", "for", "labels", "annotations"}

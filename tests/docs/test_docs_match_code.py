@@ -32,6 +32,8 @@ METRICS = {
     "tflock_lock_age_seconds": ("gauge", ("state",)),
     "tflock_lock_held": ("gauge", ("state",)),
     "tflock_states_unread": ("gauge", ()),
+    "tflock_patterns_unlisted": ("gauge", ()),
+    "tflock_states_left_out": ("gauge", ()),
     "tflock_upstream_seconds": ("histogram", ("system", "call", "outcome")),
     "tflock_time_to_unlock_seconds": ("histogram", ()),
 }

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from bot.backends.frame import Means, Store
 from bot.backends.gitlab.section import Backend
 from bot.backends.gitlab.store import ADMIN, READ, SERVICE, GitLabStore, Project, is_locked
-from bot.backends.remote import Folder, ListingSweep, RemoteBackend
+from bot.backends.remote import LISTED_WITHIN, LONG_LIST, Folder, ListingSweep, RemoteBackend, observed
+from bot.core.evidence import Observation
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Absent, Client, Errors, Limits, Refusal, denied
 
@@ -42,7 +43,12 @@ class GitLabKind:
             path_of=lambda _: "",  # one list has all states of a project
             way_to=lambda name: _way(sections[name]),
             held=_held,
+            call_timeout=LONG_LIST,
         )
+
+    async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
+        project, at = _project(section, means), means.clock.now()
+        return await observed(lambda: project.names(beginning), SERVICE, READ, at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

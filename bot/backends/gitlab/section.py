@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bot.config.section import BackendSection
+from bot.config.section import BackendSection, Listing
 from bot.config.values import PipelineValue, Text, Url, Variable
 
 _GITLABS = "https://gitlab.com/api/v4"
@@ -31,6 +31,10 @@ class Backend(BackendSection):
     def lock_path(self) -> str:
         """Empty: Terraform's `http` backend gives its locks no `Path`."""
         return ""
+
+    @property
+    def listing(self) -> Listing:
+        return Listing((self.api, self.project.casefold()), self.state)
 
     @property
     def api(self) -> str:

@@ -29,7 +29,7 @@ from bot.core.evidence import Trouble
 from bot.core.lock import LockPlace, PlaceKind, StateAbsent, StateSeen
 from bot.core.recovery.contents import Version
 from bot.http.client import Absent, Client, Failed, Portion, Sink, denied, garbled
-from bot.http.pages import every_page
+from bot.http.pages import MOST_PAGES_OF_STATES, every_page
 from bot.http.values import Json, inner, instant, text
 
 log = structlog.get_logger()
@@ -98,8 +98,15 @@ class Project:
 
         return await every_page(
             page, "", until=lambda entry: entry["name"] == wanted,
-            too_much=lambda count: f"{self.name} has more than {count} Terraform states",
+            too_much=lambda count: f"{self.name} has more than {count} Terraform states", most=MOST_PAGES_OF_STATES,
         )  # fmt: skip
+
+    async def names(self, beginning: str) -> tuple[str, ...]:
+        """The names of the states that begin so. A project whose list is empty is asked for one that it cannot have."""
+        listed = await self.listed()
+        if not listed:
+            await self.may_read(f"{beginning}{LOOK}")
+        return tuple(entry["name"] for entry in listed if entry["name"].startswith(beginning))
 
     async def may_read(self, state: str) -> None:
         """Raises Failed or Absent unless GitLab says that there is no such state. To a user without the right its

@@ -18,7 +18,7 @@ CLOUD = "HCP Terraform"
 
 RIGHTS = (
     Right(READ, "the workspace, its lock, its runs and its states",
-          ("GET /api/v2/organizations/{organization}/workspaces",
+          ("GET /api/v2/organizations/{organization}/workspaces", "GET /api/v2/organizations/{organization}/projects",
            "GET /api/v2/organizations/{organization}/workspaces/{workspace}", "GET /api/v2/runs/{run}",
            "GET /api/v2/workspaces/{workspace}/runs", "GET /api/v2/state-versions",
            "GET /api/v2/state-versions/{version}")),

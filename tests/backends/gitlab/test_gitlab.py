@@ -432,3 +432,25 @@ def test_both_interfaces_are_under_one_address(gitlab, base_url):
     section = gitlab.section.model_copy(update={"base_url": base_url})
 
     assert section.api == base_url.removesuffix("/v4")
+
+
+# listing
+
+
+async def test_the_states_of_a_project_are_listed_page_by_page(gitlab):
+    gitlab.storage.page_size = 2
+    for name in ("app-a", "app-b", "app-c", "other"):
+        gitlab.storage.put(name, b"{}", 1)
+    found = await KIND.states(gitlab.section, gitlab.new_means(), "app-")
+    assert found.value == ("app-a", "app-b", "app-c")
+
+
+async def test_an_empty_list_is_one_of_a_project_without_states_or_a_missing_right(gitlab):
+    found = await KIND.states(gitlab.section, gitlab.new_means(), "")
+    assert found.value == ()
+
+    gitlab.storage.put("app-a", b"{}", 1)
+    gitlab.storage.accounts[gitlab.token] = Account("tflock-bot", role="guest")
+    found = await KIND.states(gitlab.section, gitlab.new_means(), "")
+    assert isinstance(found, Unseen)
+    assert found.trouble is Trouble.DENIED

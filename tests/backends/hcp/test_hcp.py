@@ -482,3 +482,52 @@ def test_a_workspace_is_where_the_cloud_block_says(given, address, path):
 def test_a_hostname_is_only_that(hostname):
     with pytest.raises(ValueError, match="host"):
         Backend(type="hcp", organization="acme", workspace="network", hostname=hostname)
+
+
+# listing
+
+
+async def names(hcp, *, beginning="", **keys):
+    section = hcp.section.model_copy(update=keys)
+    return await KIND.states(section, hcp.new_means(), beginning)
+
+
+@pytest.fixture(params=[True, False], ids=["filters", "no filters"])
+def acme(hcp, request):
+    """Workspaces in two projects, with tags, in an installation that knows the filters or one that does not."""
+    hcp.hcp.filters = request.param
+    for name, project, tags in (
+        ("net-dev", "Platform", ("app",)),
+        ("net-prod", "Platform", ("app", "live")),
+        ("shop-prod", "Shop", ("app", "live")),
+    ):
+        hcp.hcp.runs.add_workspace("acme", name, project=project, tags=tags)
+    hcp.hcp.runs.add_workspace("other", "net-qa", project="Platform", tags=("app",))
+    return hcp
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ({}, {"net-dev", "net-prod", "shop-prod", "network"}),
+        ({"beginning": "net-"}, {"net-dev", "net-prod"}),
+        ({"project": "Platform"}, {"net-dev", "net-prod"}),
+        ({"tags": ("live",)}, {"net-prod", "shop-prod"}),
+        ({"project": "Shop", "tags": ("app", "live")}, {"shop-prod"}),
+        ({"tags": ("app", "none")}, set()),
+    ],
+)
+async def test_the_workspaces_of_a_project_with_all_tags_are_listed(acme, keys, found):
+    assert set((await names(acme, **keys)).value) == found
+
+
+async def test_a_project_that_is_not_shown_has_no_list_and_not_an_empty_one(acme):
+    found = await names(acme, project="Nobody's")
+    assert isinstance(found, NotFound)
+    assert "project Nobody's in acme" in found.what
+
+
+async def test_a_list_of_workspaces_is_read_to_its_last_page(hcp):
+    for number in range(101):
+        hcp.hcp.runs.add_workspace("acme", f"s{number:03}")
+    assert len((await names(hcp)).value) == 102

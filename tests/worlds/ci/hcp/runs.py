@@ -81,6 +81,8 @@ class Workspace:
     reason: str = ""
     states: list[StateRecord] = field(default_factory=list)
     odd: Mapping[str, Any] | None = None
+    project: str = "Default Project"
+    tags: tuple[str, ...] = ()
 
     @property
     def is_locked(self) -> bool:
@@ -101,12 +103,12 @@ class HcpRuns:
         self.accounts: dict[str, str] = {}
         """Names by id: `user-…` and `team-…`."""
 
-    def add_workspace(self, organization: str, name: str) -> Workspace:
+    def add_workspace(self, organization: str, name: str, **more: Any) -> Workspace:
         found = next(
             (one for one in self.workspaces.values() if (one.organization, one.name) == (organization, name)), None
         )
         if found is None:
-            found = Workspace(new_id("ws"), organization, name, self._now())
+            found = Workspace(new_id("ws"), organization, name, self._now(), **more)
             self.workspaces[found.id] = found
         return found
 

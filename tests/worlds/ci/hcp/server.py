@@ -7,9 +7,11 @@ Source: https://developer.hashicorp.com/terraform/cloud-docs/api-docs.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from aiohttp import web
@@ -30,6 +32,7 @@ class HcpStandIn(FaultyCi):
     what is left of the second's requests. `states_need_token`: states are behind the API, which sends on to archivist.
     `shows` is what documents of workspaces have in addition (`locked-at`). With `spares_tokens` archivist takes no
     notice of credentials, which HashiCorp's own client sends there as well.
+    Without `filters` the installation is an old one.
     """
 
     token: str = "sandbox-hcp-token"
@@ -42,6 +45,7 @@ class HcpStandIn(FaultyCi):
     shows: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     spares_tokens: bool = False
+    filters: bool = True
     runs: HcpRuns = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +62,7 @@ class HcpStandIn(FaultyCi):
         return {
             "GET /api/v2/organizations/{organization}/workspaces": self._workspaces,
             "GET /api/v2/organizations/{organization}/workspaces/{name}": self._workspace,
+            "GET /api/v2/organizations/{organization}/projects": self._projects,
             "GET /api/v2/workspaces/{id}/runs": self._runs,
             "POST /api/v2/workspaces/{id}/actions/{action}": self._act_on_workspace,
             "GET /api/v2/runs/{id}": self._run,
@@ -101,7 +106,18 @@ class HcpStandIn(FaultyCi):
         ]
         if not mine:
             raise _MISSING
+        if self.filters:
+            mine = [each for each in mine if _is_meant(each, request.query)]
         return self._paged(request, sorted(mine, key=lambda each: each.name), self._workspace_json)
+
+    def _projects(self, request: web.Request) -> Any:
+        every = self.runs.workspaces.values()
+        names = {each.project for each in every if each.organization == request.match_info["organization"]}
+        wanted = request.query.get("filter[names]", "").split(",")
+        shown = sorted(name for name in names if wanted == [""] or name in wanted)
+        return self._paged(
+            request, shown, lambda name: {"id": _project(name), "type": "projects", "attributes": {"name": name}}
+        )
 
     def _workspace(self, request: web.Request) -> Any:
         match = request.match_info
@@ -264,12 +280,14 @@ class HcpStandIn(FaultyCi):
         holder = None if each.locked_by is None else {"type": each.locked_by[0], "id": each.locked_by[1]}
         relations: dict[str, Any] = {"organization": {"data": {"type": "organizations", "id": each.organization}}}
         relations["locked-by"] = {"data": holder}
+        relations["project"] = {"data": {"type": "projects", "id": _project(each.project)}}
         return {
             "id": each.id,
             "type": "workspaces",
             "attributes": {
                 "name": each.name, "locked": each.is_locked, "locked-reason": each.reason or None, "permissions": may,
-                "updated-at": _stamp(each.updated_at), "execution-mode": "remote", **self.shows,
+                "updated-at": _stamp(each.updated_at), "execution-mode": "remote",
+                "tag-names": [*each.tags], **self.shows,
             },
             "relationships": {**relations, **(each.odd or {})},
         }  # fmt: skip
@@ -331,3 +349,14 @@ class HcpStandIn(FaultyCi):
 
 def _stamp(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _project(name: str) -> str:
+    return f"prj-{zlib.crc32(name.encode()):08x}"
+
+
+def _is_meant(each: Workspace, asked: Mapping[str, str]) -> bool:
+    """Source: `WorkspaceListOptions` of HashiCorp's go-tfe."""
+    tags = set(filter(None, asked.get("search[tags]", "").split(",")))
+    name, project = asked.get("search[wildcard-name]", "*"), asked.get("filter[project][id]")
+    return fnmatchcase(each.name, name) and project in {None, _project(each.project)} and tags <= {*each.tags}
