@@ -8,15 +8,20 @@ from functools import cache
 from importlib import import_module
 
 from bot.aws.clients import AwsClients
+from bot.backends.credentials import LibraryMissing
 from bot.backends.frame import Kind, Lists, Means, Store
 from bot.config.section import BackendSection
 from bot.config.settings import Config, StateSettings
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockSeen
+from bot.errors import ConfigInvalid
 from bot.ports.clock import Clock
 from bot.ports.locks import LockSweep
 from bot.ports.records import Records
 from bot.usecases.world import State
+
+_SHOWN = 5
+"""States that a sentence names."""
 
 
 def means(config: Config, aws: AwsClients, records: Records, clock: Clock, *, in_no_hurry: bool = False) -> Means:
@@ -43,8 +48,25 @@ def opened(settings: StateSettings, made_with: Means) -> Store:
 
 
 def lock_backends(config: Config, made_with: Means) -> dict[str, State]:
-    """Every configured state with its backend, by its name. Raises ConfigInvalid."""
-    return {name: state_of(settings, made_with) for name, settings in config.states.items()}
+    """Every configured state with its backend, by its name. Raises ConfigInvalid, once for all missing libraries."""
+    made, missing = dict[str, State](), dict[str, tuple[LibraryMissing, list[str]]]()
+    for settings in (*config.states.values(), *(pattern.template for pattern in config.patterns)):
+        try:
+            made[settings.name] = state_of(settings, made_with)
+        except LibraryMissing as lacking:
+            missing.setdefault(lacking.extra, (lacking, []))[1].append(settings.name)
+    if missing:
+        raise ConfigInvalid((*(_lacking(*each) for each in missing.values()), _install(sorted(missing))))
+    return {name: made[name] for name in config.states}
+
+
+def _lacking(missing: LibraryMissing, states: Sequence[str]) -> str:
+    more = f" and {len(states) - _SHOWN} more" if len(states) > _SHOWN else ""
+    return f"states.{', states.'.join(states[:_SHOWN])}{more}: {missing.why}, which need {missing.library}"
+
+
+def _install(extras: Sequence[str]) -> str:
+    return f'install {"it" if len(extras) == 1 else "them"} with: pip install "tflock[{",".join(extras)}]"'
 
 
 def lock_sweep(config: Config, made_with: Means) -> LockSweep:

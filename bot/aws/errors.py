@@ -47,6 +47,11 @@ _BY_STATUS: Mapping[int, Meaning] = {
     HTTPStatus.PRECONDITION_FAILED: Meaning.CONDITION_FAILED,
     HTTPStatus.TOO_MANY_REQUESTS: Meaning.THROTTLED,
 }
+_NO_CREDENTIALS = (
+    "no AWS credentials were found for {action}. tflock looked for AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, a "
+    "profile (AWS_PROFILE), a web identity (AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN), and the role of its task, "
+    "pod or machine: give it one of them"
+)
 _MISSING = {
     Meaning.NO_OBJECT: "object",
     Meaning.NO_BUCKET: "bucket",
@@ -149,7 +154,7 @@ def aws_error(
     kind: type[AwsError] = AwsUnreachable
     if trouble is None:
         kind = AwsMissing if missing else AwsRejected
-    elif trouble in {Trouble.THROTTLED, Trouble.DENIED}:
+    elif trouble in {Trouble.THROTTLED, Trouble.DENIED, Trouble.NO_CREDENTIALS}:
         kind = AwsThrottled if trouble is Trouble.THROTTLED else AwsDenied
     elif trouble is Trouble.GARBLED and code:
         kind = AwsRejected
@@ -172,8 +177,11 @@ def translated(action: str, target: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _answered(error, action, target) from error
-    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError) as error:
-        raise _failed(action, target, Trouble.DENIED, "no usable AWS credentials were found for {action}") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise _failed(action, target, Trouble.NO_CREDENTIALS, _NO_CREDENTIALS) from error
+    except (CredentialRetrievalError, TokenRetrievalError) as error:
+        words = "the AWS credentials for {action} could not be fetched: have they expired, is their source right?"
+        raise _failed(action, target, Trouble.DENIED, words) from error
     except (ConnectTimeoutError, ReadTimeoutError, KeptBack) as error:
         raise timed_out(action, target) from error
     except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:

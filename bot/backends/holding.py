@@ -183,7 +183,7 @@ def _refused(no: Failed | Unmet | None, leave: Leave) -> tuple[ReleaseResult, st
     match no.trouble:
         case Trouble.THROTTLED:
             return ReleaseResult.THROTTLED, no.words, no.retry_after
-        case Trouble.DENIED:
+        case Trouble.DENIED | Trouble.NO_CREDENTIALS:
             return ReleaseResult.DENIED, no.words, None
     if leave.has_left:
         return None

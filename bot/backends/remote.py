@@ -321,7 +321,7 @@ class RemoteBackend:
         match failed.trouble:
             case Trouble.THROTTLED:
                 return PlaceRelease(place, ReleaseResult.THROTTLED, failed.words, failed.retry_after)
-            case Trouble.DENIED:
+            case Trouble.DENIED | Trouble.NO_CREDENTIALS:
                 return PlaceRelease(place, ReleaseResult.DENIED, failed.words)
         if not leave.has_left:
             return PlaceRelease(place, ReleaseResult.NOT_SENT, f"{failed.words}, so nothing was sent")

@@ -20,7 +20,7 @@ from bot.app.wiring import beside_a_bot
 from bot.cli.claim import NoClaim, run_in
 from bot.cli.frame import FAILED, OK, TIMED_OUT
 from bot.config.settings import Config
-from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.evidence import LASTING, Found, NotFound, Unseen
 from bot.core.lock import LockSeen
 from bot.core.phrase import duration, one_line
 from bot.core.record.redact import redact
@@ -73,8 +73,7 @@ class _Poll:
     @property
     def hopeless(self) -> NotFound | Unseen | None:
         """What will not be seen however often it is asked: rights or things are missing."""
-        never = {Trouble.DENIED, Trouble.NOT_SHOWN}
-        lasting = (seen for seen in self.unseen if isinstance(seen, NotFound) or seen.trouble in never)
+        lasting = (seen for seen in self.unseen if isinstance(seen, NotFound) or seen.trouble in LASTING)
         return next(lasting, None)
 
     @property

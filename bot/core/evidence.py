@@ -28,6 +28,13 @@ class Trouble(StrEnum):
     NOT_SHOWN = "not shown"
     """To anyone who only looks."""
 
+    NO_CREDENTIALS = "no credentials"
+    """The bot has none to show, so that nothing was asked."""
+
+
+LASTING = frozenset({Trouble.DENIED, Trouble.NOT_SHOWN, Trouble.NO_CREDENTIALS})
+"""After these, to ask again brings nothing more until someone changes something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offset:

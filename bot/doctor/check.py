@@ -45,6 +45,9 @@ class Result:
         return self.level is Level.FAIL or (self.level is Level.UNPROVEN and self.essential)
 
 
+CREDENTIALS = "set that for each of tflock's processes, restart them, and ask again"
+"""Where the bot has none: the detail says what was looked for."""
+
 _AGAIN = "try again; if it stays like this, look at the network between here and there"
 _UNANSWERED = {
     Trouble.TIMED_OUT: _AGAIN,
@@ -79,6 +82,8 @@ class Area:
         """A question that got no good answer, by its cause: unproven where asking again may bring one, else
         `otherwise`, with its fix. `trouble` is None where the answer was that there is no such thing.
         """
+        if trouble is Trouble.NO_CREDENTIALS:
+            fix = CREDENTIALS
         if trouble in _UNANSWERED:
             return self.unproven(subject, detail, _UNANSWERED[trouble], essential=essential)
         return Result(self.name, subject, otherwise, detail, fix, essential)

@@ -11,7 +11,7 @@ from bot.app import stores
 from bot.app.wiring import Wiring
 from bot.backends.frame import Means
 from bot.config.settings import Config, StateSettings
-from bot.core.evidence import Found, Observation, Trouble, Unseen
+from bot.core.evidence import LASTING, Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import (
     Abilities,
     Billing,
@@ -24,7 +24,7 @@ from bot.core.lock import (
     TableSeen,
 )
 from bot.core.phrase import duration, plain
-from bot.doctor.check import Area, Level, Result, trouble_of, why_not
+from bot.doctor.check import CREDENTIALS, Area, Level, Result, trouble_of, why_not
 from bot.slack.render.table import capacity_words, ttl_words
 
 _WATCH = Area("watch")
@@ -52,8 +52,8 @@ def _watching(seen: Mapping[str, LockSeen], rights: Mapping[str, Rights]) -> Ite
     for name, lock in seen.items():
         needed = rights[name]
         for kind, why in lock.unseen:
-            if kind is needed.swept and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
-                fix = _granted(needed, needed.sweep)
+            if kind is needed.swept and isinstance(why, Unseen) and why.trouble in LASTING - {Trouble.NOT_SHOWN}:
+                fix = CREDENTIALS if _has_none(why) else _granted(needed, needed.sweep)
                 denied.setdefault((why.detail, fix), []).append(name)
     for (detail, fix), names in denied.items():
         yield _WATCH.warn("locks", f"{len(names)} of {len(seen)} states are not watched: {detail}", fix)
@@ -72,6 +72,8 @@ async def _state(settings: StateSettings, made_with: Means, token: str) -> list[
         backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
     )
     area = Area(settings.name)
+    if any(_has_none(why) for _, why in lock.unseen):  # then nothing else was asked
+        return [*_lock(area, lock, rights)]
     return [
         *(_lock(area, lock, rights) if backend.can.shows_lock else [_unshown(area)]),
         *_file(area, state, rights),
@@ -79,6 +81,10 @@ async def _state(settings: StateSettings, made_with: Means, token: str) -> list[
         *((_versioning(area, versioned, rights),) if backend.can.versions else ()),
         *(_table(area, table) if table is not None else ()),
     ]
+
+
+def _has_none(seen: NotFound | Unseen) -> bool:
+    return trouble_of(seen) is Trouble.NO_CREDENTIALS
 
 
 def _unshown(area: Area) -> Result:

@@ -99,7 +99,9 @@ async def test_without_credentials_nothing_is_seen(cloud, monkeypatch, tmp_path)
     seen = await cloud.backend().read_lock()
 
     assert not seen.is_free
-    assert all("no usable AWS credentials" in unseen.detail for _, unseen in seen.unseen)
+    assert {unseen.trouble for _, unseen in seen.unseen} == {Trouble.NO_CREDENTIALS}
+    assert all("no AWS credentials were found" in unseen.detail for _, unseen in seen.unseen)
+    assert all("AWS_WEB_IDENTITY_TOKEN_FILE" in unseen.detail for _, unseen in seen.unseen)
 
 
 async def test_an_endpoint_where_nothing_listens_is_no_connection(cloud):

@@ -4,6 +4,7 @@ import pytest
 from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
@@ -17,6 +18,10 @@ from bot.core.evidence import Trouble
 from bot.core.explain.explain import ErrorKind, explain
 from bot.errors import Denied, Final, Missing, Passing, Rejected, Throttled, Unreachable
 
+LOOKED_FOR = (
+    "tflock looked for AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), a web identity "
+    "(AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN), and the role of its task, pod or machine: give it one of them"
+)
 THROTTLED, DENIED, GARBLED, SERVER = Trouble.THROTTLED, Trouble.DENIED, Trouble.GARBLED, Trouble.SERVER_ERROR
 ITEM, TABLE = "dynamodb:GetItem", "table locks"
 TASKS, ABOUT = "ecs:ListTasks", "the tasks of prod in cluster c"
@@ -106,9 +111,15 @@ def test_a_role_that_cannot_be_assumed_is_said_to_be_denied_by_sts():
     [
         (
             NoCredentialsError(),
+            Trouble.NO_CREDENTIALS,
+            f"no AWS credentials were found for {ITEM}. {LOOKED_FOR}",
+            f"no AWS credentials were found for {TASKS}. {LOOKED_FOR}",
+        ),
+        (
+            CredentialRetrievalError(provider="sso", error_msg="s3cr3t"),
             DENIED,
-            f"no usable AWS credentials were found for {ITEM}",
-            f"no usable AWS credentials were found for {TASKS}",
+            f"the AWS credentials for {ITEM} could not be fetched: have they expired, is their source right?",
+            f"the AWS credentials for {TASKS} could not be fetched: have they expired, is their source right?",
         ),
         (
             ConnectTimeoutError(endpoint_url="http://x"),

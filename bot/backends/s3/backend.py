@@ -367,7 +367,7 @@ def _refused(no: _NotDone) -> tuple[ReleaseResult, str, float | None] | None:
     match error.trouble:
         case Trouble.THROTTLED:
             return ReleaseResult.THROTTLED, error.detail, error.retry_after
-        case Trouble.DENIED:
+        case Trouble.DENIED | Trouble.NO_CREDENTIALS:
             return ReleaseResult.DENIED, error.detail, None
     return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.evidence import LASTING, Found, NotFound, Trouble, Unseen
 from bot.core.gate.approval import why_not_by_policy, why_not_second
 from bot.core.gate.attribution import Candidate
 from bot.core.gate.case import Case, Effect, Finding, Rule
@@ -374,7 +374,7 @@ def not_covered(approval: Approval, wanted: Iterable[Rule]) -> Finding | None:
 
 def _passes(seen: NotFound | Unseen) -> bool:
     """Whether a look-up that brought nothing may bring something when it is made again."""
-    return isinstance(seen, Unseen) and seen.trouble not in {Trouble.DENIED, Trouble.NOT_SHOWN}
+    return isinstance(seen, Unseen) and seen.trouble not in LASTING
 
 
 def _all_pass(unseen: Iterable[NotFound | Unseen]) -> bool:

@@ -10,14 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.backends.credentials import FetchedToken
 from bot.backends.gcs.kind import KIND
 from bot.backends.gcs.section import Backend
 from bot.backends.proof import Proofs
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent
 from bot.errors import ConfigInvalid
-from bot.http.client import Failed
 from tests.backends.gcs.world import STATE
 from tests.worlds.clocks import WallClock
 from tests.worlds.memory.journal import MemoryRecords
@@ -330,28 +328,20 @@ def test_without_googles_library_the_start_ends_with_the_command_to_install_it(g
     KIND.open(gcs.section, gcs.new_means())  # a token that is given needs no library
 
 
-async def test_default_credentials_that_cannot_be_found_are_a_missing_right(gcs, monkeypatch, tmp_path):
+async def test_a_file_of_credentials_that_is_not_there_is_no_missing_right_and_nothing_is_released(
+    gcs, monkeypatch, tmp_path
+):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    await gcs.take(gcs.lock())
+    place = await held(gcs)
     gcs.section = gcs.section.model_copy(update={"access_token_env": None})
 
     ((_, why),) = (await gcs.backend().read_lock()).unseen
+    outcome = await gcs.backend().release(place)
 
-    assert why.trouble is Trouble.DENIED
-    assert "no usable credentials for Google Cloud Storage" in why.detail
-
-
-async def test_what_a_credentials_library_says_is_not_repeated():
-    class Leaky(Exception):
-        pass
-
-    def fetch():
-        raise Leaky("key is s3cr3t")
-
-    with pytest.raises(Failed) as caught:
-        await FetchedToken("Google Cloud Storage", fetch, (Leaky,)).headers()
-    assert "s3cr3t" not in caught.value.words
-    assert "Leaky" in caught.value.words
+    assert why.trouble is Trouble.NO_CREDENTIALS
+    assert "a file that is not there" in why.detail
+    assert (outcome.result, "a file that is not there" in outcome.detail) == (ReleaseResult.DENIED, True)
+    assert await gcs.stands(PlaceKind.FILE) is not None
 
 
 async def test_the_states_of_the_bucket_are_listed_and_those_that_only_have_a_lock(gcs):
