@@ -111,7 +111,7 @@ def is_of(info: LockInfo | None, hold: LockInfo) -> bool:
 
     A store may have given the lock another ID than the one in its text (Cloud Storage shows the generation).
     """
-    if info is None or not is_hold(info):
+    if info is None:
         return False
     mine, theirs = words_of(hold), words_of(info)
     if mine is None or theirs is None or not mine.ref or mine.ref != theirs.ref:

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.core.hold import OPERATION, HoldWords, held_by, hold_info, is_hold, is_of, prolonged, words_of
-from bot.core.lock import lock_text, parse_lock_info
+from bot.core.hold import (
+    OPERATION,
+    HoldWords,
+    held_by,
+    hold_in,
+    hold_info,
+    is_hold,
+    is_of,
+    prolonged,
+    throw_away,
+    words_of,
+)
+from bot.core.lock import LockPlace, LockSeen, PlaceKind, lock_text, parse_lock_info
 from bot.core.phrase import plain
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -22,7 +33,7 @@ TEXT = st.text(max_size=300)
 
 
 def test_a_hold_says_who_why_until_when_and_where_as_terraform_prints_it():
-    said = json.loads(lock_text(HOLD))
+    said = json.loads(lock_text(hold_info("1", SAID, created=NOON, path="acme/staging")))
 
     assert said["Operation"] == "tflock hold"
     assert said["Who"] == "tflock@inc-staging (@quinn)"
@@ -53,6 +64,58 @@ def test_what_a_hold_says_makes_the_same_hold_again_where_its_record_is_lost(use
     assert is_of(placed, again)
 
 
+def test_what_nobody_said_is_said_in_the_lock_and_read_as_nothing():
+    hold = hold_info("l1", replace(SAID, reason=" ;. ", link="a link"), created=NOON, path="p")
+
+    assert hold.info == "no reason given; until 2026-11-21 12:00:00 UTC; -; hold h1"
+    assert words_of(hold) == replace(SAID, reason="", link="")
+    with pytest.raises(ValueError, match="has an end"):
+        hold_info("l1", replace(SAID, until=None), created=NOON, path="p")
+
+
+def test_a_reason_has_two_hundred_characters_and_a_name_eighty():
+    said = words_of(hold_info("l1", replace(SAID, user="u" * 81, reason="r" * 201), created=NOON, path="p"))
+
+    assert (said.user, said.reason) == ("u" * 80, "r" * 200)
+
+
+@pytest.mark.parametrize(
+    ("until", "is_read"),
+    [
+        ("2000-01-01 00:00:00", True),
+        ("1999-12-31 23:59:59", False),
+        ("8999-12-31 23:59:59", True),
+        ("9000-01-01 00:00:00", False),
+        ("2026-02-30 00:00:00", False),
+        ("٢٠٢٦-11-21 12:00:00", False),
+    ],
+)
+def test_an_end_is_read_as_it_is_written_and_in_years_that_can_be_counted(until, is_read):
+    said = words_of(replace(HOLD, info=f"one\nline\nmore; until {until} UTC; -; hold h1"))
+
+    assert (said.until is not None) is is_read
+    assert said.reason.split()[:2] == ["one", "line"]
+
+
+def test_the_hold_of_a_state_is_found_in_any_of_its_places():
+    apply = replace(HOLD, operation="OperationTypeApply")
+
+    def seen(*locks):
+        places = tuple(LockPlace(PlaceKind.ITEM, "locks", "fence", lock, None) for lock in locks)
+        return LockSeen(places, (), (), NOON)
+
+    assert hold_in(seen(apply, HOLD)) == HOLD
+    assert hold_in(seen(apply)) is None
+
+
+def test_a_hold_to_try_a_store_on_ends_by_itself_and_is_no_other_one():
+    one, two = throw_away(NOON), throw_away(NOON)
+
+    assert (one.created, one.path, words_of(one).until) == (NOON, "", NOON.replace(minute=1, microsecond=0))
+    assert one.id != two.id
+    assert not is_of(one, two)
+
+
 @given(info=TEXT, who=TEXT)
 def test_a_hold_of_another_form_is_a_hold_without_an_end(info, who):
     odd = words_of(replace(HOLD, info=info, who=who))
@@ -68,6 +131,15 @@ def test_a_lock_of_terraforms_own_is_no_hold_whatever_its_info_says():
     assert not is_hold(apply)
     assert words_of(apply) is None
     assert not is_of(apply, HOLD)
+    assert not is_of(apply, apply)
+
+
+def test_a_hold_without_a_name_of_its_own_is_neither_ended_nor_prolonged_for_another():
+    odd = replace(HOLD, info="written by hand")
+
+    assert not is_of(odd, odd)
+    with pytest.raises(ValueError, match="not a hold"):
+        prolonged(odd, NOON)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.evidence import Found, NotFound, Observation, Offset, Trouble, Unseen
 from bot.core.gate.claim import Claim, Exited
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
@@ -114,6 +114,11 @@ class Candidate:
     @property
     def run(self) -> Run:
         return self.seen.value if isinstance(self.seen, Found) else self.listed
+
+    @property
+    def offset(self) -> Offset | None:
+        """How far its CI system's clock was off when the run was read, if that was measured."""
+        return self.seen.offset if isinstance(self.seen, Found) else None
 
 
 @dataclass(frozen=True, slots=True)

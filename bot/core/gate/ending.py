@@ -106,7 +106,7 @@ def _believed(
 ) -> Believed | None:
     if at is None:
         return None
-    offset = candidate.seen.offset if isinstance(candidate.seen, Found) else None
+    offset = candidate.offset
     ours = offset.on_ours(at) if offset is not None else shifted(at, policy.clock_skew)
     slowest = max((conclusion, candidate.run.conclusion), key=lambda end: policy.settle_time(end, candidate.system))
     settle = policy.settle_time(slowest, candidate.system)

@@ -173,13 +173,9 @@ def _was_at_work(seen: Observation[Run], taken: Taken) -> bool:
 def _claimed(question: _Question, claimed: Claimed) -> Candidate:
     seen, claim = claimed.seen, claimed.claim
     run = seen.value if isinstance(seen, Found) else _unread(claim)
-    found = (
-        in_time(run, seen, question.taken, question.skew)
-        if may_hold(run, question.taken, allowance(seen, question.skew))
-        else None
-    )
+    found = in_time(run, seen, question.taken, question.skew) or Candidate(run, seen, ())
     exited = exit_for(claim, question.lock)
-    return replace(found or Candidate(run, seen, ()), exited=exited, actor=claim.actor, system=claimed.system)
+    return replace(found, exited=exited, actor=claim.actor, system=claimed.system)
 
 
 def _unread(claim: Claim) -> Run:
@@ -339,15 +335,14 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
     if on_host:
         return (Strength.HOST, Tie.SHOWN, _host_reason(question.lock.host, on_host[0][1])), ()
     if blamed:
-        claimed = [one for one in blamed if one.claim is not None]
+        claimed = [one.claim for one in blamed if one.claim is not None]
         strength = Strength.CLAIM if claimed else Strength.WINDOW
         reason = _claim_reason(question, claimed) if claimed else _window_reason(blamed)
         if claimed and len(possible) > len(claimed):
             reason = (*reason, "; so may another run that was active then")
         return (strength, Tie.BY_TIME, reason), ()
-    if why_not and why_not[0] is not None:
-        return None, why_not[0]
-    return None, ("none of the configured pipelines was running when the lock was taken",)
+    none: Phrase = ("none of the configured pipelines was running when the lock was taken",)
+    return None, next((why for why in why_not if why is not None), none)
 
 
 def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
@@ -405,7 +400,7 @@ def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
     # in a job that succeeded Terraform came to its own end
     is_enough = shifted(lock.created, skew) if job.conclusion is Conclusion.SUCCESS else lock.created
     spans = (span for span in log.shows(lock.created, lock_id=lock.id, skew=skew) if span.last >= is_enough)
-    return any(_is_on_it(lock, one, log, span) and _is_its_own(question, one, job, span) for span in spans)
+    return any(_is_on_it(lock, one, log, span) and _is_its_own(question, one, job, log, span) for span in spans)
 
 
 def _is_on_it(lock: LockInfo, one: _Possible, log: JobLog, span: Work) -> bool:
@@ -415,7 +410,7 @@ def _is_on_it(lock: LockInfo, one: _Possible, log: JobLog, span: Work) -> bool:
     return is_named or (is_one and _may_be_of(span.state, lock.path))
 
 
-def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
+def _is_its_own(question: _Question, one: _Possible, job: Job, log: JobLog, span: Work) -> bool:
     """Whether this lock was there when the work began. Else the job had an earlier one, which it gave back or someone
     broke, and this lock is of a process whose clock is slow, or that had waited for it: Terraform notes the time before
     it waits.
@@ -426,63 +421,59 @@ def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bo
     say when the command began.
     """
     taken, host = question.taken, question.lock.host
-    log = one.look.log_of(one.candidate.run, job)
     is_hosted = is_shared_host(host) and is_shared_host(machine_of(job, log) or host)
-    fast = _fast_by(question, one, job, log) if taken.is_stored and not is_hosted else _EXACT
-    if taken.last > shifted(span.first, _KEPT - fast) or _is_ahead(question, one, job, span):
+    fast = _fast_by(question, one.candidate, job, log) if taken.is_stored and not is_hosted else _EXACT
+    if taken.last > shifted(span.first, _KEPT - fast) or _is_ahead(question, one.candidate, job, span):
         return False
-    is_kept = is_hosted or _is_one_clock(job, log, host)
-    is_long = _until(question, one, job, span) >= shifted(taken.last, question.skew)
     if taken.is_stored:
         return True
-    is_first = not any(span.shows(created) for created in question.earlier)
-    return is_first and _kept_its_lock(job, log, span) and ((is_kept and span.after is not None) or is_long)
+    if any(span.shows(created) for created in question.earlier) or not _kept_its_lock(job, log, span):
+        return False
+    is_kept = is_hosted or _is_one_clock(job, log, host)
+    is_long = _until(question, one.candidate, job, span) >= shifted(taken.last, question.skew)
+    return (is_kept and span.after is not None) or is_long
 
 
-def _kept_its_lock(job: Job, log: JobLog | None, span: Work) -> bool:
+def _kept_its_lock(job: Job, log: JobLog, span: Work) -> bool:
     """Whether the command did not come to its own end, and was not asked to: else it most often gives its lock back,
     and who had waited for that has the next one, with a `Created` from when the waiting began.
     """
-    is_read = job.phase is not Phase.ENDED or (log is not None and (log.is_read or log.is_whole))
+    is_read = job.phase is not Phase.ENDED or log.is_read or log.is_whole
     return is_read and job.conclusion is not Conclusion.SUCCESS and not (span.is_ended or span.is_interrupted)
 
 
-def _fast_by(question: _Question, one: _Possible, job: Job, log: JobLog | None) -> timedelta:
+def _fast_by(question: _Question, candidate: Candidate, job: Job, log: JobLog) -> timedelta:
     """By how much the log's clock may be fast: its first line was written after the job began, by its CI system's."""
-    if log is None or log.begun_at is None or job.started_at is None:
+    if log.begun_at is None or job.started_at is None:
         return question.skew
-    seen = one.candidate.seen
-    offset = seen.offset if isinstance(seen, Found) else None
+    offset = candidate.offset
     began = offset.earliest_on_ours(job.started_at) if offset is not None else shifted(job.started_at, -question.skew)
     return min(max(log.begun_at - began, _EXACT), question.skew)
 
 
-def _until(question: _Question, one: _Possible, job: Job, span: Work) -> datetime:
-    """How long the command ran at least: one that did not come to its own end runs until its job ends."""
-    seen, log = one.candidate.seen, one.look.log_of(one.candidate.run, job)
-    is_read = log is not None and (log.is_read or log.is_whole)
-    if span.is_ended or not span.is_last:
+def _until(question: _Question, candidate: Candidate, job: Job, span: Work) -> datetime:
+    """How long a command that kept its lock ran at least: the last one of its job runs until the job ends."""
+    if not span.is_last:
         return span.last
     if job.phase is not Phase.ENDED:
-        return seen.at
-    if job.ended_at is None or not is_read:
+        return candidate.seen.at
+    if job.ended_at is None:
         return span.last
-    offset = seen.offset if isinstance(seen, Found) else None
+    offset = candidate.offset
     ended = offset.earliest_on_ours(job.ended_at) if offset is not None else shifted(job.ended_at, -question.skew)
     return max(span.last, ended)
 
 
-def _is_ahead(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
+def _is_ahead(question: _Question, candidate: Candidate, job: Job, span: Work) -> bool:
     """Whether the log's clock is known to be fast: the job was running after its end by its CI system's clock."""
-    seen = one.candidate.seen
-    offset = seen.offset if isinstance(seen, Found) else None
     if job.ended_at is None or job.phase is not Phase.ENDED:
         return False
+    offset = candidate.offset
     ended = offset.on_ours(job.ended_at) if offset is not None else shifted(job.ended_at, question.skew)
     return span.last > shifted(ended, _KEPT)
 
 
-def _is_one_clock(job: Job, log: JobLog | None, host: str) -> bool:
+def _is_one_clock(job: Job, log: JobLog, host: str) -> bool:
     """Whether the log's clock is that of the lock's machine. A slot is on many machines, one after the other."""
     machine = machine_of(job, log)
     return machine is not None and is_same_machine(machine, host) and not is_slot(host)
@@ -506,7 +497,7 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
     a machine of its own; on every other one a person may be active under their own account.
     """
     lock = question.lock
-    if is_shared_host(lock.host) or not lock.host:
+    if is_shared_host(lock.host):
         return None
     is_jobs = _is_jobs_account(question, one)
     for job, log in one.logs():
@@ -535,8 +526,7 @@ def _may_show(question: _Question, one: _Possible, job: Job, log: JobLog | None)
 
 def _holds(job: Job, candidate: Candidate, taken: Taken) -> bool:
     """Whether the job surely ran all the time in which the lock may have been taken, if its clock was measured."""
-    seen, start = candidate.seen, job.started_at or candidate.run.created_at
-    offset = seen.offset if isinstance(seen, Found) and seen.offset is not None else _NO_OFFSET
+    start, offset = job.started_at or candidate.run.created_at, candidate.offset or _NO_OFFSET
     if offset.on_ours(start) > taken.first:
         return False
     return job.phase is not Phase.ENDED or job.ended_at is None or offset.earliest_on_ours(job.ended_at) >= taken.last
@@ -548,12 +538,10 @@ def _host_reason(host: str, job: Job) -> Phrase:
     return ("host ", Quoted(host), " is the machine of job ", quoted(job.name, job.id), ", which", *ran, *until)
 
 
-def _claim_reason(question: _Question, claimed: Sequence[_Possible]) -> Phrase:
-    if len(claimed) > 1:
-        return (f"{len(claimed)} jobs claimed the state there at that time, and any of them may hold it",)
-    claim = claimed[0].claim
-    if claim is None:
-        return ()
+def _claim_reason(question: _Question, claims: Sequence[Claim]) -> Phrase:
+    if len(claims) > 1:
+        return (f"{len(claims)} jobs claimed the state there at that time, and any of them may hold it",)
+    claim = claims[0]
     is_named = names(claim, question.lock, question.skew)
     what = "said that it holds this lock" if is_named else "claimed the state before"
     heard = claim.heartbeat_at if is_named else None

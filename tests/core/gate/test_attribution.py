@@ -63,6 +63,8 @@ def test_a_job_holds_the_lock_if_it_went_on_when_the_lock_was_taken(make, start,
         ({"conclusion": Conclusion.SKIPPED}, False),
         ({"conclusion": Conclusion.SKIPPED, "phase": Phase.RUNNING}, True),
         ({"conclusion": Conclusion.CANCELLED, "started_at": None}, True),
+        ({"ended_at": datetime(2026, 11, 21, 9, 2, tzinfo=UTC)}, False),
+        ({"ended_at": datetime(2026, 11, 21, 9, 2, tzinfo=UTC), "phase": Phase.ENDING}, True),
     ],
 )
 def test_a_job_with_gaps_in_what_is_known_may_hold_any_instant_unless_it_never_ran(make, changes, holds):
@@ -134,6 +136,11 @@ def test_a_listed_run_that_is_not_known_closely_stays_a_candidate(make, ids, rea
 
 def test_a_run_that_ended_without_a_single_job_goes_by_its_own_time(make, ids):
     assert ids(make.tie(make.look(make.run(jobs=())))) == ["1"]
+
+
+def test_a_listed_run_whose_time_does_not_fit_is_out_without_being_read(make, ids):
+    assert ids(make.tie(replace(make.look(make.run()), closer={}))) == ["1"]
+    assert ids(make.tie(replace(make.look(make.run(start="08:00", end="08:10")), closer={}))) == []
 
 
 def test_a_first_attempt_that_waits_without_a_job_never_ran(make, ids):

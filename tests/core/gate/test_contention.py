@@ -183,6 +183,14 @@ def test_the_times_of_the_attempts_between_come_from_the_jobs_where_they_are_kno
     assert starts_of(run) == tuple(map(make.at, ("09:02", "09:20", "09:40", "10:00")))
 
 
+def test_neither_a_runs_first_start_nor_its_newest_is_its_jobs_nor_is_that_of_a_job_without_a_start(make):
+    jobs = (make.job("09:01"), make.job("09:00", attempt=3, id="12"), make.job(None, attempt=2, id="13"))
+    run = make.run(attempt=3, started_at=make.at("10:02"), jobs=jobs)
+
+    assert starts_of(run) == tuple(map(make.at, ("09:02", "09:32", "10:02")))
+    assert starts_of(replace(run, attempt=2)) == tuple(map(make.at, ("09:02", "10:02")))
+
+
 @pytest.mark.parametrize("attempt", [0, 1])
 def test_a_first_attempt_starts_when_its_run_was_made(make, attempt):
     run = make.run(attempt=attempt, started_at=make.at("09:10"))
@@ -327,3 +335,11 @@ def test_a_further_attempt_without_a_start_began_with_its_run(make):
     run = replace(make.run(), attempt=3, started_at=None, jobs=None)
 
     assert set(starts_of(run)) == {run.created_at}
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_run_that_could_not_be_read_again_counts_as_it_was_listed(make, is_read):
+    run = make.run(end=None)
+    look = make.look(run, closer={"1": make.found(make.run()) if is_read else make.unseen()})
+
+    assert bool(contention((look,), now=make.now, rule=RULE).active) is not is_read

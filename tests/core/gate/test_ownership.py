@@ -48,11 +48,14 @@ def tied(*runs, tie=Tie.BY_TIME, actor=""):
     return Attribution(Strength.WINDOW, candidates, ("so",), tie=tie)
 
 
+def lock_of(who):
+    return LockInfo("lock-1", "OperationTypeApply", "", who, "1.9.8", NOW, "acme-tfstate/staging")
+
+
 def found(attribution, who=CI, holders=PEOPLE):
-    lock = LockInfo("lock-1", "OperationTypeApply", "", who, "1.9.8", NOW, "acme-tfstate/staging")
     return [
         (lead.name if lead.person is None else lead.person.name, lead.certain)
-        for lead in leads(lock, attribution, holders)
+        for lead in leads(lock_of(who), attribution, holders)
     ]
 
 
@@ -376,6 +379,7 @@ def test_a_program_that_the_configuration_names_may_be_named_by_a_claim_or_wrote
         ("Sam Example", "bot@renovateapp.com", None),
         ("Sam Example", "noreply@example.com", None),
         ("Sam Example", "9+dependabot[bot]@users.noreply.github.com", None),
+        ("Sam Example", "dependabot@users.noreply.github.com", None),
     ],
 )
 def test_who_wrote_a_commit_is_called_by_login_name_or_address_unless_it_was_a_program(author, email, name):
@@ -428,3 +432,27 @@ def test_slack_is_asked_for_whom_a_claim_names_only_by_an_address(said, email):
     (lead,) = leads(lock, tied(run(), actor=said), PEOPLE)
 
     assert lead.email == email
+
+
+def test_an_author_may_be_asked_for_at_an_address_that_takes_mail():
+    by_mail, hidden = (
+        tied(run(author="Sam", author_email=email)) for email in ("sam@example.com", "7+sam@users.noreply.github.com")
+    )
+
+    (one,), (other,) = (leads(lock_of(CI), attribution, PEOPLE) for attribution in (by_mail, hidden))
+    assert (one.email, other.email) == ("sam@example.com", "")
+    assert plain(one.source) == "wrote the commit; a program started the run"
+
+
+def test_an_authors_login_is_one_of_the_runs_own_ci_system():
+    holders = Holders(people=(KnownPerson("quinn", "U0QUINN", github="sam"), KnownPerson("sam", "U0SAM", gitlab="sam")))
+    author = {"author": "Sam", "author_email": "7+sam@users.noreply.github.com"}
+
+    assert found(tied(run(**author)), holders=holders) == [("quinn", False)]
+
+
+def test_a_hold_has_nobody_to_ask_whether_its_run_is_dead():
+    lock = lock_of("elliott@thinkpad")
+
+    assert leads(lock, tied(run("quinn")), PEOPLE)
+    assert leads(replace(lock, operation="tflock hold"), tied(run("quinn")), PEOPLE) == ()

@@ -18,7 +18,7 @@ from bot.core.joblog.values import UNKNOWN_STATE, JobLog, LogEnd
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson
-from bot.core.run import Conclusion, Pipeline
+from bot.core.run import Conclusion, Phase, Pipeline
 from tests.core.conftest import HOSTED
 
 OWN = "ci@build-1"
@@ -432,6 +432,11 @@ def test_a_known_persons_account_is_a_jobs_only_if_it_started_the_run(make):
 
     lock, skew = make.info(who="alice@"), make.policy.clock_skew
     tied = {actor: attribute(lock, [look], holders=holders, skew=skew).tie for actor, look in looks.items()}
+    anyone = replace(make.holders, people=(KnownPerson("ops", who=("*",)),))
+    nobodys = attribute(
+        make.info(who="@"), [make.look(make.run(actor=""), logs={"1": make.log()})], holders=anyone, skew=skew
+    )
+    assert nobodys.tie is Tie.BY_TIME
 
     assert tied == {"alice": Tie.SHOWN, "bob": Tie.BY_TIME}
 
@@ -629,9 +634,13 @@ def test_where_the_ci_systems_clock_was_not_measured_it_may_be_as_slow_as_clocks
 
 
 def test_a_job_that_goes_on_has_no_end_to_measure_its_clock_by(make):
-    goes_on = make.run(end=None)
+    log = make.log(is_whole=False)
 
-    assert make.tie(make.look(goes_on, logs={"1": make.log(is_whole=False)})).tie is Tie.SHOWN
+    for ended in (None, make.at("09:06")):  # a step's, and not the job's
+        goes_on = make.run(end=None, jobs=(make.job(end=None, ended_at=ended),))
+        assert make.tie(make.look(goes_on, logs={"1": log})).tie is Tie.SHOWN
+    over = make.run(jobs=(make.job(ended_at=make.at("09:06")),))
+    assert make.tie(make.look(over, logs={"1": log})).tie is Tie.BY_TIME
 
 
 @pytest.mark.parametrize(
@@ -960,6 +969,14 @@ def test_a_private_host_that_another_claim_names_as_its_own_is_not_private(make)
     assert tie_of(make, "root@pod-1", mine, others).tie is Tie.BY_TIME
 
 
+@pytest.mark.parametrize(("end", "tie"), [("09:15", Tie.SEALED), ("09:04:30", Tie.BY_TIME)])
+def test_a_private_host_that_one_run_claimed_twice_is_sealed_only_if_both_readings_say_it_was_there(make, end, tie):
+    once = claimed(make, make.run(), host="pod-1", private_host=True)
+    again = claimed(make, make.run(end=end), host="pod-1", claim_id="c2", private_host=True)
+
+    assert tie_of(make, "root@pod-1", once, again).tie is tie
+
+
 def test_a_private_host_on_which_nobody_knows_the_other_runs_machine_stays_private(make, on):
     mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
 
@@ -1035,15 +1052,63 @@ def test_only_the_project_of_a_pipeline_speaks_against_the_project_in_a_slots_na
 @pytest.mark.parametrize(("end", "wanted"), [("09:02:59", 0), ("09:03:01", 1)])
 @pytest.mark.parametrize("jobs", [(), None])
 def test_a_claimed_run_without_known_jobs_is_no_holder_if_it_ended_before_the_lock(make, jobs, end, wanted):
-    run = replace(make.run("9", start="08:00", end=end), jobs=jobs)
-    said = Claim(
-        id="c9", state="staging", host="build-1", run_url=run.ref.url, attempt=1, made_at=make.at("08:01"),
-    )  # fmt: skip
-    lock = make.info(who=OWN)
-    claimed = Claimed(said, make.found(run), "GitHub Actions")
-    tied = attribute(lock, (), holders=make.holders, skew=make.policy.clock_skew, claims=(claimed,))
+    run = make.run("9", start="08:00", end=end, jobs=jobs)
 
-    assert len(tied.possible) == wanted
+    assert len(tie_of(make, OWN, claimed(make, run, host="build-1")).possible) == wanted
+
+
+@pytest.mark.parametrize(("end", "wanted"), [("09:02:59", 0), ("09:03:01", 1)])
+def test_a_claimed_run_that_goes_on_is_no_holder_if_its_job_ended_before_the_lock(make, end, wanted):
+    run = make.run("9", start="08:00", end=None, jobs=(make.job("08:00", end),))
+
+    assert len(tie_of(make, OWN, claimed(make, run, host="build-1")).possible) == wanted
+
+
+@pytest.mark.parametrize("who", ["root@tflock-c1", OWN])
+def test_a_claimed_run_is_its_ci_systems_and_of_whom_the_claim_names(make, who):
+    mine = replace(claimed(make, make.run("9"), host="build-1", actor="quinn"), system="GitLab CI")
+    (one,) = tie_of(make, who, mine).possible
+
+    assert (one.run.ref.id, one.system, one.actor) == ("9", "GitLab CI", "quinn")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "claimed the state before, at 2026-11-21 09:04:00 UTC"),
+        ({"heartbeat_at": "09:10"}, "claimed the state before, at 2026-11-21 09:04:00 UTC"),
+        ({"lock_id": True}, "said that it holds this lock, at 2026-11-21 09:04:00 UTC"),
+        ({"lock_id": True, "heartbeat_at": "09:10"}, "said that it holds this lock, at 2026-11-21 09:10:00 UTC"),
+    ],
+)
+def test_what_the_claim_said_is_said_with_when_it_did(make, changes, words):
+    said = {"lock_id": make.lock_id} if changes.get("lock_id") else {}
+    said |= {"heartbeat_at": make.at(changes["heartbeat_at"])} if "heartbeat_at" in changes else {}
+
+    reason = plain(tie_of(make, OWN, claimed(make, make.run(), host="build-1", **said)).reason)
+    assert reason == f"a job on host build-1 {words}"
+
+
+@pytest.mark.parametrize(("end", "words"), [("09:15", " to 2026-11-21 09:15:00 UTC"), (None, "")])
+def test_whose_machine_it_was_is_said_with_how_long_the_job_ran(make, on, end, words):
+    (job,) = on("1", "build-1", end).jobs
+    reason = plain(make.tie(make.look(on("1", "build-1", end)), who=OWN).reason)
+
+    assert reason == f"host build-1 is the machine of job {job.name}, which ran from 2026-11-21 09:02:00 UTC{words}"
+
+
+def test_a_hold_is_no_runs_whatever_ran_when_it_was_placed(make):
+    look = make.look(make.run("1", end=None), make.run("2", start="09:08", end=None), logs={"1": make.log()})
+    lock = make.info(operation="tflock hold")
+
+    def tied(lock, stored=None):
+        return attribute(lock, (look,), holders=make.holders, skew=make.policy.clock_skew, taken=stored)
+
+    assert tied(make.info()).tie is Tie.SHOWN
+    assert (tied(lock).tie, tied(lock).possible, tied(lock).taken) == (None, (), Taken.of(lock))
+    assert [run.ref.id for run in tied(lock).contenders] == ["2"]
+    later = Taken.of(lock, make.at("09:07"))
+    assert (tied(lock, later).taken, tied(lock, later).contenders) == (later, ())
 
 
 @pytest.mark.parametrize(("machine", "label", "tie"), [("build-1", "x", Tie.SHOWN), (None, "build-1", Tie.BY_TIME)])
@@ -1094,8 +1159,50 @@ def test_a_lock_without_a_path_is_of_no_state_that_a_log_leaves_unknown(make, on
     assert tie(None) is (Tie.SHOWN if machine or one_state else Tie.BY_TIME)
 
 
+STORED = "run-CZcmD7eagjhyX0vN"
+
+
 def test_a_run_that_only_the_locks_store_names_and_nobody_knows_is_no_holder(make):
-    assert make.tie(make.look(make.run()), who="@run-CZcmD7eagjhyX0vN").tie is None
+    assert make.tie(make.look(make.run()), who=f"@{STORED}").tie is None
+
+
+@pytest.mark.parametrize(
+    ("who", "run_id", "jobs", "words"),
+    [
+        (f"@{STORED}", STORED, ["11", "12"], f"the lock's store names {STORED}"),
+        (NUMBERED, "100", ["12"], "the host name says run 100"),
+    ],
+)
+def test_all_of_a_run_holds_the_lock_that_its_store_says_is_the_runs(make, who, run_id, jobs, words):
+    """A plan of HCP Terraform has ended before its apply begins, under one lock."""
+    run = make.run(run_id, start="08:00", jobs=(make.job("08:00", "08:10"), make.job(id="12")))
+    tied = make.tie(make.look(run), who=who, named=(make.found(run),))
+    (one,) = tied.candidates
+
+    assert (tied.tie, [job.id for job in one.jobs], plain(tied.reason)) == (Tie.SEALED, jobs, words)
+
+
+@pytest.mark.parametrize(("who", "run_id", "tie"), [(f"@{STORED}", STORED, Tie.SEALED), (NUMBERED, "100", Tie.BY_TIME)])
+def test_the_word_of_a_store_needs_no_time_and_that_of_a_name_does(make, who, run_id, tie):
+    run = make.run(run_id, end="09:04:59")
+    tied = make.tie(make.look(run), who=who, named=(make.found(run),))
+
+    assert tied.tie is tie
+    assert plain(tied.reason).startswith(("the lock's store names", "the host name says run 100, which was running"))
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:15", Tie.SEALED), ("09:04:59", Tie.BY_TIME)])
+def test_a_numbered_run_that_could_not_be_read_was_there_by_its_listing(make, end, tie):
+    look = make.look(make.run("100", end=end), closer={"100": make.unseen()})
+
+    assert make.tie(look, who=NUMBERED, named=(make.unseen(),)).tie is tie
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:15", Tie.SEALED), ("08:10", None)])
+def test_a_numbered_run_none_of_whose_jobs_ran_then_is_no_holder(make, end, tie):
+    run = make.run("100", start="08:00", jobs=(make.job("08:00", end),))
+
+    assert make.tie(make.look(), who=NUMBERED, named=(make.found(run),)).tie is tie
 
 
 @pytest.mark.parametrize(
@@ -1129,7 +1236,7 @@ def test_a_tasks_own_log_may_speak_against_its_machine(make, on, first, changes,
     assert make.tie(make.look(on("1", "build-1"), logs={"1": log}), who=OWN).tie is tie
 
 
-@pytest.mark.parametrize(("machines", "tie"), [(("pod-1", "pod-2"), Tie.SHOWN), (("pod-2", "pod-3"), Tie.SEALED)])
+@pytest.mark.parametrize(("machines", "tie"), [(("pod-1", None), Tie.SHOWN), (("pod-2", None), Tie.SEALED)])
 def test_a_private_host_is_another_runs_too_if_any_of_its_jobs_was_there(make, machines, tie):
     mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
     jobs = tuple(make.job(id=f"{n}", machine=each, host="x") for n, each in enumerate(machines))
@@ -1171,6 +1278,8 @@ def test_only_logs_that_gave_no_answer_are_called_unread(make):
     look = replace(look, logs={**look.logs, keys["2"]: away, keys["3"]: gone})
 
     assert make.tie(look).unread == (away,)
+    assert make.tie(look, who="root@ip-10-0-1-23").candidates == ()
+    assert make.tie(look, who="root@ip-10-0-1-23").unread == (away,)
     assert make.tie(make.look(one, logs={"1": make.log()})).unread == ()
 
 
@@ -1184,6 +1293,13 @@ def test_only_logs_that_gave_no_answer_are_called_unread(make):
 )
 def test_a_machine_shows_a_job_that_surely_was_on_it_at_that_time(make, machine, start, tie):
     run = make.run(jobs=(make.job(start, machine=machine, host="x"),))
+
+    assert make.tie(make.look(run), who=OWN).tie is tie
+
+
+@pytest.mark.parametrize(("phase", "tie"), [(Phase.RUNNING, Tie.SHOWN), (Phase.ENDED, Tie.BY_TIME)])
+def test_a_job_that_goes_on_is_on_its_machine_whatever_end_its_system_names(make, phase, tie):
+    run = make.run(end=None, jobs=(make.job(end="09:04", phase=phase, machine="build-1", host="x"),))
 
     assert make.tie(make.look(run), who=OWN).tie is tie
 
