@@ -294,7 +294,7 @@ def _seen_to_end(case: Case) -> datetime | None:
         return None
     ends = [seen_to_end_at(candidate) for candidate in case.attribution.candidates]
     known = [end for end in ends if end is not None]
-    return min(known) if known and len(known) == len(ends) else None
+    return min(known, default=None) if len(known) == len(ends) else None
 
 
 def human_held(case: Case, now: datetime) -> Finding:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.core.gate.attribution import Strength
 from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.decide import decide
+from bot.core.gate.rules import approver
 from bot.core.lock import DigestMatch, DigestSeen, PlaceKind
 from bot.core.people import Automatic, OwnerSays
 from bot.core.phrase import plain
@@ -98,6 +99,8 @@ def test_no_approval_stands_in_for_a_proof(make):
 
     assert decide(case, make.now).ruling is Ruling.REFUSE
     assert decide(replace(case, requester=make.standing()), make.now).ruling is Ruling.ALLOW
+    assert approver(case, case.approval, make.now).effect is Effect.REFUSES
+    assert approver(replace(case, requester=make.standing()), case.approval, make.now).effect is Effect.HOLDS
 
 
 @thorough

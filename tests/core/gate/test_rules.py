@@ -13,6 +13,7 @@ from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.claim import Exited
 from bot.core.gate.decide import decide
 from bot.core.gate.ending import seen_to_end_at
+from bot.core.hold import HoldWords, hold_info
 from bot.core.joblog.values import LogEnd
 from bot.core.lock import NO_ABILITIES, DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
@@ -56,6 +57,7 @@ def test_a_backend_that_releases_whatever_lock_is_there_wants_a_second_member(ma
     effect, words, _, _ = says(Rule.SAME_LOCK, case)
 
     assert effect is WANTS_APPROVAL
+    assert words.startswith(f"it is still lock {make.lock_id}, but this backend releases whatever lock is there")
     assert "nothing makes the release conditional" in words
     assert says(Rule.SAME_LOCK, replace(case, can=NO_ABILITIES))[0] is WANTS_APPROVAL
 
@@ -230,6 +232,7 @@ def test_where_the_policy_says_so_the_time_alone_refuses(make, says):
     effect, words, _, waits = says(Rule.TIED, make.case(looks=(make.look(make.run()),), policy=strict))
 
     assert (effect, waits) == (REFUSES, False)
+    assert "the only configured run active when the lock was taken; only the timing fits" in words
     assert words.endswith("only the timing fits, and the policy (policy.by_time: refuse) requires proof")
     assert says(Rule.TIED, make.case(policy=strict))[0] is HOLDS
 
@@ -553,6 +556,14 @@ def test_a_state_that_was_written_just_now_refuses_until_it_has_been_quiet(make,
     assert says(Rule.QUIET, case, make.at("11:55"))[:2] == (HOLDS, "the state was last written 2 min ago")
 
 
+def test_of_a_store_that_does_not_tell_the_last_write_only_what_was_seen_of_the_state_is_said(make, says):
+    case = make.case(state=make.check(make.state(last_written=make.at("11:53"), is_upper_bound=True)))
+
+    refused = "the state may have been written until 2026-11-21 11:53:00 UTC"
+    assert says(Rule.QUIET, case) == (REFUSES, refused, make.at("11:55"), True)
+    assert says(Rule.QUIET, case, make.at("11:55"))[:2] == (HOLDS, "the state has not changed in the last 2 min")
+
+
 @pytest.mark.parametrize("rule", [Rule.QUIET, Rule.WHOLE])
 def test_a_state_that_could_not_be_read_refuses(make, says, rule):
     away = Unseen("S3", Trouble.SERVER_ERROR, "S3 answered 503", make.now)
@@ -770,6 +781,19 @@ def test_a_persons_lock_refuses_even_beside_a_dead_run(make, says):
     )
 
 
+def test_a_hold_is_nobodys_to_release_whoever_says_that_it_is_dead(make, says):
+    until = make.at("11:30")
+    said = HoldWords("h1", "quinn", "inc-staging", "the apply died", until, "")
+    hold = hold_info(make.lock_id, said, created=make.created, path="p")
+    case = make.case(lock=make.seen(make.place(hold)), owner=make.answer(OwnerSays.DEAD))
+
+    for now, ends in ((make.at("11:29"), "until"), (make.now, "which ended at")):
+        effect, words, _, waits = says(Rule.HUMAN_HELD, case, now)
+        assert (effect, waits) == (REFUSES, False)
+        assert words.replace(",", "") == f"it is held by quinn {ends} {plain((until,))} and no run has it"
+    assert says(Rule.HUMAN_HELD, make.case(owner=make.answer(OwnerSays.DEAD)))[0] is HOLDS
+
+
 def test_a_lock_without_a_who_is_human_held_by_somebody_without_a_name(make, says):
     assert says(Rule.HUMAN_HELD, make.case(who=""))[1].startswith("someone without a name doesn't look like CI")
 
@@ -973,8 +997,10 @@ def test_an_end_that_a_job_reports_counts_from_its_instant_on(make, says, late, 
 
     found = says(Rule.SETTLED, replace(case, attribution=replace(case.attribution, candidates=(ended,))))
 
+    words = "its Terraform ended: there is nothing to wait for" if effect is HOLDS else "that lies in the future"
     assert found[0] is effect
-    assert found[2] == (make.now + late if late else None)
+    assert found[1].endswith(words)
+    assert found[2:] == ((make.now + late, True) if late else (None, False))
 
 
 def test_the_owners_word_is_said_as_theirs_only_if_it_is(make, says):
@@ -1036,8 +1062,13 @@ def test_waiting_helps_a_run_to_settle_only_if_every_run_may_be_seen_to_end(make
     going, mute = make.run("1", end=None), make.run("2")
     look = make.look(going, mute, closer={"2": make.unseen(trouble=trouble)})
 
+    case = make.case(looks=(look,))
     for rule in (Rule.SETTLED, Rule.DEAD):
-        assert says(rule, make.case(looks=(look,)))[::3] == (REFUSES, waits)
+        assert says(rule, case)[::3] == (REFUSES, waits)
+    one, other = case.attribution.candidates
+    reported = replace(case.attribution, candidates=(one, replace(other, exited=Exited(1, make.at("09:15")))))
+    for rule in (Rule.SETTLED, Rule.DEAD):  # then nobody has to read that run any more
+        assert says(rule, replace(case, attribution=reported))[::3] == (REFUSES, True)
 
 
 def test_waiting_does_not_bring_back_a_lock_that_is_gone(make, says):
