@@ -138,7 +138,7 @@ class Case:
         answer = self.owner
         if answer is None or answer.lock_id != self.lock_id or answer.says is not OwnerSays.DEAD:
             return False
-        return self.owner_id is not None and self.owner_id == answer.owner_id
+        return self.owner_id == answer.owner_id
 
     @property
     def is_tied_exactly(self) -> bool:

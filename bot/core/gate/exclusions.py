@@ -64,7 +64,7 @@ def only_machine_of(job: Job, log: JobLog | None) -> str | None:
 
 def may_be_one(one: str, other: str) -> bool:
     """Whether two names may mean one machine: `build-1`, its full name `build-1.example.com`, a runner `build-1-b`."""
-    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    short, long = sorted((one.casefold(), other.casefold()))  # a beginning comes before what it begins
     return long.startswith(short) and not long[len(short) :][:1].isalnum()
 
 

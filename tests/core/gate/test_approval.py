@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -149,6 +150,15 @@ def test_a_group_must_have_the_second_member_in_it(make, protected, in_group, ru
 
     assert judgement[0] is ruling
     assert words in judgement[1]
+
+
+@pytest.mark.parametrize(("late", "ruling"), [(0, Ruling.ALLOW), (1, Ruling.NEEDS_APPROVAL)])
+def test_who_is_in_a_group_counts_only_as_long_as_other_evidence_does(make, protected, late, ruling):
+    case = protected(approvers=ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)))
+    at = make.now - case.policy.evidence_max_age - timedelta(seconds=late)
+    second = replace(case.approval, in_group=make.found(True, at))  # noqa: FBT003 - the value that was observed
+
+    assert judged(replace(case, approval=second), make)[0] is ruling
 
 
 def test_a_group_that_nobody_asked_slack_about_does_not_count(make, protected):

@@ -12,7 +12,8 @@ from bot.core.gate.claim import Claim, Exited, exit_for, is_certain, is_private,
 from bot.core.gate.decide import decide
 from bot.core.gate.tie import attribute
 from bot.core.phrase import plain
-from bot.core.run import Phase
+from bot.core.policy import Holders
+from bot.core.run import Conclusion, Phase
 
 HOSTED = "fv-az881-525"
 URL = "https://ci.example.com/1"
@@ -324,6 +325,29 @@ def test_another_run_on_the_claimants_own_host_must_be_dead_too(make, claim, tie
     assert [candidate.run.ref.id for candidate in tied.candidates] == ["1", "2"]
     assert plain(tied.reason).endswith("so may another run that was active then")
     assert ruling(tied).ruling is Ruling.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("label", "end", "wanted"),
+    [
+        ("build-1", None, Ruling.REFUSE),
+        ("build-1", "09:15", Ruling.NEEDS_APPROVAL),
+        ("terraform-runner-2", None, Ruling.REFUSE),
+        ("terraform-runner-2", "09:15", Ruling.NEEDS_APPROVAL),
+        (None, "09:15", Ruling.REFUSE),  # its jobs could not be read
+    ],
+)
+def test_a_claimant_that_failed_on_the_lock_leaves_whoever_is_beside_it_to_be_dead(
+    make, claim, tie, ruling, label, end, wanted
+):
+    """Two runners of one machine: the run that claimed reports exit 1, for the other one holds the lock."""
+    failed = claim(host="build-1", ended="09:06", code=1, processes_left=0)
+    beside = make.run("2", end=end, jobs=(make.job(end=end, host=label),))
+    mine = make.run("1", end="09:06", conclusion=Conclusion.FAILED)
+    look = make.look(mine, beside, closer={} if label else {"2": make.unseen()})
+
+    tied = tie((failed, make.found(mine)), looks=(look,), who="ci@build-1")
+    assert ruling(tied, who="ci@build-1", holders=Holders(ci_hosts=("ci@*",))).ruling is wanted
 
 
 def test_where_every_machine_has_that_name_every_run_must_be_dead_and_seen(make, claim, tie, ruling):

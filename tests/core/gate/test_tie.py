@@ -14,7 +14,7 @@ from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
 from bot.core.gate.exclusions import is_same_machine, may_be_one
 from bot.core.gate.tie import attribute
-from bot.core.joblog.values import UNKNOWN_STATE, JobLog, LogEnd
+from bot.core.joblog.values import UNKNOWN_STATE, JobLog, LockRefusal, LogEnd
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson
@@ -750,6 +750,17 @@ def test_where_a_name_may_have_outlived_its_run_every_other_possible_holder_must
 
     assert ruling(look, who=NUMBERED, named=(make.found(run),)) is wanted
     assert ruling(look, mute, who=NUMBERED, named=(make.found(run),)) is Ruling.REFUSE
+    tied = make.tie(look, who=NUMBERED, named=(make.found(run),))
+    assert [one.run.ref.id for one in tied.possible] == ["100", "101"]
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:15", Tie.SEALED), ("09:04:59", Tie.BY_TIME)])
+def test_of_two_runs_of_the_number_one_that_was_there_is_enough(make, end, tie):
+    runs = [make.run("100", end="09:04:59", pipeline=JOB_A), make.run("100", end=end, pipeline=JOB_B)]
+    looks = [make.look(run, pipeline=run.ref.pipeline, system="Jenkins") for run in runs]
+    tied = make.tie(*looks, who=NUMBERED, named=tuple(map(make.found, runs)))
+
+    assert (tied.tie, len(tied.candidates)) == (tie, 2)
 
 
 # whose names
@@ -917,6 +928,7 @@ def test_a_private_host_on_which_another_run_was_is_not_private(make, on):
 
     assert tie(on("2", "pod-1")) is Tie.SHOWN
     assert tie(on("2", "pod-2")) is Tie.SEALED
+    assert tie(on("2", "pod-1-b")) is Tie.SEALED  # it may have been there, and nothing says that it was
 
 
 def test_a_private_host_of_a_run_that_was_refused_this_lock_is_not_private(make):
@@ -1068,9 +1080,11 @@ def test_a_claimed_run_that_goes_on_is_no_holder_if_its_job_ended_before_the_loc
 @pytest.mark.parametrize("who", ["root@tflock-c1", OWN])
 def test_a_claimed_run_is_its_ci_systems_and_of_whom_the_claim_names(make, who):
     mine = replace(claimed(make, make.run("9"), host="build-1", actor="quinn"), system="GitLab CI")
-    (one,) = tie_of(make, who, mine).possible
+    mapped = make.look(make.run("9"), system="GitLab CI")
 
-    assert (one.run.ref.id, one.system, one.actor) == ("9", "GitLab CI", "quinn")
+    for looks in ((), (mapped,)):
+        (one,) = tie_of(make, who, mine, looks=looks).possible
+        assert (one.run.ref.id, one.system, one.actor) == ("9", "GitLab CI", "quinn")
 
 
 @pytest.mark.parametrize(
@@ -1115,11 +1129,15 @@ def test_a_hold_is_no_runs_whatever_ran_when_it_was_placed(make):
 @pytest.mark.parametrize(("machine", "label", "tie"), [("build-1", "x", Tie.SHOWN), (None, "build-1", Tie.BY_TIME)])
 def test_work_on_a_tasks_own_machine_shows_its_lock_whatever_other_clocks_say(make, on, machine, label, tie):
     """By the store's clock the lock was written after the work began: on a machine that others use it may be theirs."""
-    lock, logs = make.info(who=OWN), {"1": make.log(machine="build-1")}
-    looks = (make.look(on("1", machine, label=label), logs=logs),)
+    lock = make.info(who=OWN)
     taken = Taken.of(lock, make.at("09:05:30"))
 
-    assert attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, taken=taken).tie is tie
+    def tied(*states):
+        log = make.log(*(make.work(state=state) for state in states), machine="build-1")
+        return tie_of(make, OWN, looks=(make.look(on("1", machine, label=label), logs={"1": log}),), taken=taken).tie
+
+    dev = "environments/dev/terraform.tfstate"
+    assert (tied(None), tied(lock.path), tied(dev, None), tied(dev)) == (tie, tie, tie, Tie.BY_TIME)
 
 
 @pytest.mark.parametrize(("who", "tie"), [("@959fcba5e7a7", Tie.SHOWN), ("ada@959fcba5e7a7", Tie.BY_TIME)])
@@ -1181,6 +1199,9 @@ def test_all_of_a_run_holds_the_lock_that_its_store_says_is_the_runs(make, who, 
     (one,) = tied.candidates
 
     assert (tied.tie, [job.id for job in one.jobs], plain(tied.reason)) == (Tie.SEALED, jobs, words)
+    bare = make.found(replace(run, jobs=None))
+    (one,) = make.tie(make.look(run, closer={run_id: bare}), who=who, named=(bare,)).candidates
+    assert one.jobs == ()
 
 
 @pytest.mark.parametrize(("who", "run_id", "tie"), [(f"@{STORED}", STORED, Tie.SEALED), (NUMBERED, "100", Tie.BY_TIME)])
@@ -1284,6 +1305,20 @@ def test_only_logs_that_gave_no_answer_are_called_unread(make):
     assert make.tie(make.look(one, logs={"1": make.log()})).unread == ()
 
 
+@pytest.mark.parametrize(("machine", "tie"), [(None, Tie.BY_TIME), ("build-1", Tie.BY_TIME)])
+def test_a_lock_without_a_host_is_of_no_machine_known_or_not(make, on, machine, tie):
+    assert make.tie(make.look(on("1", machine)), who="root@").tie is tie
+    assert make.tie(make.look(on("1", "build-1")), who="root@build-1").tie is Tie.SHOWN
+
+
+@pytest.mark.parametrize(("lock_id", "tie"), [(True, Tie.BY_TIME), (False, Tie.SHOWN)])
+def test_a_log_that_names_this_lock_as_anothers_at_no_known_time_shows_nothing(make, lock_id, tie):
+    """It went on after a refusal: which of its work came before that is not known."""
+    refusal = LockRefusal(make.lock_id if lock_id else "another", None, is_first=False)
+
+    assert make.tie(make.look(make.run(), logs={"1": make.log(refused=(refusal,))})).tie is tie
+
+
 @pytest.mark.parametrize(
     ("machine", "start", "tie"),
     [
@@ -1332,7 +1367,11 @@ def test_other_runs_are_spoken_of_only_beside_one_that_claimed_the_host(make):
 
     assert "so may another run" not in plain(make.tie(make.look(one)).reason)
     assert "so may another run" not in plain(tie_of(make, HOSTED, mine, looks=(make.look(one),)).reason)
-    assert "so may another run" in plain(tie_of(make, HOSTED, mine, looks=(make.look(one, two),)).reason)
+    beside = plain(tie_of(make, HOSTED, mine, looks=(make.look(one, two),)).reason)
+    assert beside == (
+        "a job on host fv-az881-525 claimed the state before, at 2026-11-21 09:04:00 UTC"
+        "; so may another run that was active then"
+    )
 
 
 def test_a_claimed_job_without_a_start_began_with_its_run(make):

@@ -188,3 +188,10 @@ def test_a_lock_that_is_gone_leaves_nothing_to_take_for_a_jobs(make):
 
     assert gone.from_ci is False
     assert decide(gone, make.now).ruling is Ruling.REFUSE
+
+
+@pytest.mark.parametrize(("ruling", "helps"), [(Ruling.REFUSE, True), (Ruling.NEEDS_APPROVAL, False)])
+def test_waiting_is_for_what_is_refused_and_not_for_a_second_member(ruling, helps):
+    verdict = Verdict(ruling, (Finding(Rule.APPROVER, Effect.REFUSES, ("soon",), waits=True),))
+
+    assert verdict.waiting_helps is helps

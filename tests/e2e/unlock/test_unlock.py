@@ -44,6 +44,7 @@ async def test_a_lock_whose_run_timed_out_long_ago_is_shown_confirmed_and_releas
         word in status for word in ("runner@fv-az881-525", "timed out", "elliott", "You can unlock it now", str(run.id))
     )
     checklist = await scene.checklist("unlock staging because quinn waits", "safe to unlock", "quinn waits")
+    assert "shows Terraform working under this lock" in flat(checklist)
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.confirm")
 
@@ -60,6 +61,19 @@ async def test_a_lock_whose_run_timed_out_long_ago_is_shown_confirmed_and_releas
     assert released.actor == PARKER
     assert released.facts["lock_id"] == lock.id
     assert len(scene.posts()) == 1
+
+
+async def test_the_same_lock_needs_a_second_member_where_its_runs_log_is_gone(scene):
+    lock, run = await scene.stage.dead_lock()
+    run.jobs[-1].is_log_expired = True
+
+    checklist = await scene.checklist("unlock staging", "only the timing fits")
+
+    assert "[Approve and unlock]" in flat(checklist)
+    assert "[Unlock staging]" not in flat(checklist)
+    assert await scene.stands(lock)
+    await scene.click(checklist, "unlock.approve", user=QUINN)
+    await scene.becomes(checklist, "staging is unlocked")
 
 
 async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again(
