@@ -38,6 +38,7 @@ from bot.usecases.request.record import id_of
 from bot.usecases.world import State, World
 
 _OPEN = frozenset({HoldPhase.PLACING, HoldPhase.HELD})
+ARRIVED_LATE = "its lock arrived after its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,15 @@ def check_span(span: timedelta) -> None:
 def check_can_hold(state: State) -> None:
     """Raises NotPermitted where the backend has no place for a lock of tflock's own."""
     if state.holds is None:
-        raise NotPermitted(
-            f"The {state.backend_system} has no lock that tflock could take, so {state.name.name} can't be held. "
-            "Nothing was changed."
-        )
+        can = state.backend.can
+        why = "has no lock that tflock could take"
+        if not can.shows_lock:
+            why = "does not show its locks, so a hold could not be looked after"
+        elif not can.conditional:
+            why = "ends a lock without a condition, so the end of a hold could release someone else's"
+        elif not can.shows_holder:
+            why = "keeps no text with a lock, so nobody's Terraform could say who holds the state, why and until when"
+        raise NotPermitted(f"The {state.backend_system} {why}: {state.name.name} can't be held. Nothing was changed.")
 
 
 async def look(world: World, state: State) -> LockSeen:
@@ -219,7 +225,7 @@ async def adopt(world: World, state: State, held: LockInfo, *, channel: str) -> 
             return None
         known = await HOLDS.update(world, said.ref, state=state.name.name) or known
     if known is not None and known.phase is HoldPhase.ENDED:
-        late = {"parts": None, "note": "its lock arrived after its end", "end": HoldEnd.TIME}
+        late = {"parts": None, "note": ARRIVED_LATE, "end": HoldEnd.TIME}
         return await advance(world, said.ref, {HoldPhase.ENDED}, HoldPhase.ENDING, **late)
     if known is not None:
         return known

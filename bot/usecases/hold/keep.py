@@ -23,7 +23,7 @@ from bot.core.record.evidence import PlaceFacts
 from bot.core.record.facts import HoldEnded, HoldPlaced, HoldProlonged
 from bot.core.record.incident import Incident
 from bot.core.reports.hold import HoldEnd
-from bot.usecases.hold.ask import adopt
+from bot.usecases.hold.ask import ARRIVED_LATE, adopt
 from bot.usecases.hold.record import (
     HOLDS,
     HoldPhase,
@@ -31,10 +31,10 @@ from bot.usecases.hold.record import (
     advance,
     kinds_of,
     lock_info,
-    open_holds,
     secure,
     start_look,
     state_of,
+    unsettled_holds,
     write_down,
     write_intent,
 )
@@ -54,6 +54,11 @@ LOOK_EVERY = timedelta(minutes=2)
 """How often a hold is looked at that has nothing to wait for: is it there, and may its asker still hold it."""
 
 AGAIN_AFTER = timedelta(seconds=5)
+LATE = timedelta(minutes=5)
+"""So long after its end a hold is still looked for: a request that got no answer may arrive late. Where a lock is taken
+before it says what it is for (a lease), nothing but its ID shows whose it is.
+"""
+
 PLACE_WITHIN = timedelta(minutes=1)
 """A free state that could not be taken for so long is not held."""
 
@@ -68,13 +73,13 @@ _SOON = frozenset({TakeResult.THROTTLED, TakeResult.NOT_SENT, TakeResult.NOT_KNO
 async def look(world: World, hold_id: str, *, worker: str) -> None:
     """One look at a hold, and what is due. Raises JournalAway, UpstreamError, Busy: then it must be tried again."""
     record = await HOLDS.get(world, hold_id)
-    if record is None or record.phase is HoldPhase.ENDED:
+    if record is None or record.is_settled:
         return
     patience = world.policy.release_deadline + timedelta(seconds=30)
     holder = f"{worker}/{world.new_id()}"
     async with lease(world.records, f"state/{record.hold.state}", holder=holder, patience=patience) as still_ours:
         record = await HOLDS.get(world, hold_id)
-        if record is None or record.phase is HoldPhase.ENDED:
+        if record is None or record.is_settled:
             return
         state = state_of(world, record)
         if state is None or state.holds is None:
@@ -85,17 +90,20 @@ async def look(world: World, hold_id: str, *, worker: str) -> None:
         elif record.phase is HoldPhase.PLACING:
             record = await _place(world, state, record, still_ours)
         elif record.phase is HoldPhase.HELD:
+            await _catch_up(world, record)
             record = await _keep(world, state, record, still_ours)
+        elif record.phase is HoldPhase.ENDED:
+            record = await _settled(world, state, record, still_ours)
         if record is not None and record.phase is HoldPhase.ENDING:
             record = await _end(world, state, record, still_ours)
-    if record is not None and record.phase is not HoldPhase.ENDED:
+    if record is not None and not record.is_settled:
         await start_look(world, record, _next_at(world, record))
 
 
 async def tend(world: World) -> None:
     """Starts the looks again that were lost, or given up. About once a minute. Raises JournalAway."""
     now = world.clock.now()
-    for record in await open_holds(world):
+    for record in await unsettled_holds(world):
         if record.phase is not HoldPhase.HELD or _due_at(record) <= now or record.ticks == 0:
             await start_look(world, record, now)
 
@@ -134,6 +142,8 @@ def _next_at(world: World, record: HoldRecord) -> datetime:
     now = world.clock.now()
     if record.phase is HoldPhase.HELD:
         return max(now + timedelta(seconds=1), min(_due_at(record), _slot(now, LOOK_EVERY)))
+    if record.phase is HoldPhase.ENDED:
+        return _slot(now, timedelta(minutes=1))
     return _slot(now, min(AGAIN_AFTER * 2 ** min(record.tries, 4), timedelta(minutes=1)))
 
 
@@ -146,7 +156,9 @@ def _slot(now: datetime, every: timedelta) -> datetime:
 
 
 async def _place(world: World, state: State, record: HoldRecord, still_ours: Check) -> HoldRecord | None:
-    seen = await state.backend.read_lock()
+    seen, info = await state.backend.read_lock(), lock_info(record, state.path)
+    if seen.held and not (seen.free or seen.unseen) and all(is_of(place.info, info) for place in seen.held):
+        return await _placed(world, state, record, seen)  # by a worker that died before it could write that down
     why = await _why_not(world, state, record, seen)
     if why is not None:
         return await _give_up(world, record, *why)
@@ -211,14 +223,38 @@ async def _placed(world: World, state: State, record: HoldRecord, seen: LockSeen
     return moved
 
 
-async def _tell_placed(world: World, record: HoldRecord) -> None:
+async def _write_placed(world: World, record: HoldRecord) -> None:
     hold = record.hold
     facts = HoldPlaced(
         state=hold.state, lock_id=hold.lock_id, hold=hold.id, until=hold.until, places=tuple(record.places),
         swapped=record.swaps, request=hold.request,
     )  # fmt: skip
-    actor = hold.user or BOT
-    await write_down(world, record, facts, actor, f"holds {hold.state}", once="placed")
+    words = f"holds {hold.state}"
+    await write_down(world, record, facts, hold.user or BOT, words, once="placed", at=record.placed_at)
+
+
+async def _write_prolonged(world: World, record: HoldRecord) -> str:
+    """The name of this step."""
+    hold, once = record.hold, f"until/{record.hold.until.timestamp():.0f}"
+    facts = HoldProlonged(
+        state=hold.state, lock_id=hold.lock_id, hold=hold.id, until=hold.until, before=record.was_until
+    )
+    await write_down(world, record, facts, hold.user, f"prolonged the hold of {hold.state}", once=once)
+    return once
+
+
+async def _catch_up(world: World, record: HoldRecord) -> None:
+    """Writes down what an earlier worker may have done and not come to write, before anything else is done."""
+    is_over = record.phase is not HoldPhase.HELD
+    if record.placed_at is not None and (is_over or record.ticks == 0):
+        await _write_placed(world, record)
+    if record.was_until is not None and (is_over or record.wanted is not None):
+        await _write_prolonged(world, record)
+
+
+async def _tell_placed(world: World, record: HoldRecord) -> None:
+    hold, actor = record.hold, record.hold.user or BOT
+    await _write_placed(world, record)
     record = await posted(world, record, is_again=True)
     await try_to_show(world, record)
     says: Phrase = (f" holds {hold.state} until ", hold.until, f": {hold.reason}." if hold.reason else ".")
@@ -339,11 +375,7 @@ async def _prolong(world: World, state: State, record: HoldRecord, still_ours: C
 async def _tell_prolonged(world: World, record: HoldRecord) -> HoldRecord:
     """After the record has the new end: what an earlier worker may not have come to."""
     hold = record.hold
-    facts = HoldProlonged(
-        state=hold.state, lock_id=hold.lock_id, hold=hold.id, until=hold.until, before=record.was_until
-    )
-    once = f"until/{hold.until.timestamp():.0f}"
-    await write_down(world, record, facts, hold.user, f"prolonged the hold of {hold.state}", once=once)
+    once = await _write_prolonged(world, record)
     await show(world, record)
     says: Phrase = (f" prolonged the hold of {hold.state} until ", hold.until, ".")
     await announce(world, record, f"The hold of {hold.state} is prolonged", hold.user, step=once, says=says)
@@ -362,6 +394,7 @@ async def _give_up(world: World, record: HoldRecord, end: HoldEnd, why: str) -> 
 
 async def _end(world: World, state: State, record: HoldRecord, still_ours: Check) -> HoldRecord | None:
     if record.parts is None:
+        await _catch_up(world, record)
         parts = await _deleted(world, state, record, still_ours)
         if any(part.result not in _GONE for part in parts):
             return await _not_ended(world, record, parts)
@@ -409,11 +442,45 @@ async def _tell_end(world: World, record: HoldRecord) -> HoldRecord | None:
             says = (*says, " ", Person(record.approver, ""), " agreed.")
         await announce(world, record, f"The hold of {hold.state} has ended", actor, step="ended", says=says)
         await look_soon(world, hold.state)
-    return await advance(world, hold.id, {HoldPhase.ENDING}, HoldPhase.ENDED)
+    may_arrive = record.end is not HoldEnd.NOT_CONFIGURED and (was_there or record.places or hold.request)
+    until = world.clock.now() + LATE if may_arrive else None
+    return await advance(world, hold.id, {HoldPhase.ENDING}, HoldPhase.ENDED, open_until=until)
+
+
+async def _settled(world: World, state: State, record: HoldRecord, still_ours: Check) -> HoldRecord | None:
+    """Ends what has arrived of the hold since its end. Whose a lock is that says nothing of it, the store tells by the
+    request that ends this hold and nothing else.
+    """
+    seen = await state.backend.read_lock()
+    parts = await _deleted(world, state, record, still_ours) if seen.held else []
+    if seen.unseen or any(part.result not in _GONE for part in parts):
+        return record
+    if any(part.result is ReleaseResult.RELEASED for part in parts):
+        log.warning("hold.arrived_late", state=record.hold.state, hold=record.hold.id)
+        record = await _tell_late(world, record, parts)
+    if record.open_until is not None and world.clock.now() >= record.open_until:
+        return await HOLDS.update(world, record.hold.id, open_until=None)
+    return record
+
+
+async def _tell_late(world: World, record: HoldRecord, parts: list[PlaceRelease]) -> HoldRecord:
+    hold = record.hold
+    facts = HoldEnded(
+        state=hold.state, lock_id=hold.lock_id, hold=hold.id, outcome=record.end or HoldEnd.TIME,
+        places=tuple(map(PlaceFacts.of, parts)), note=ARRIVED_LATE,
+    )  # fmt: skip
+    once = f"late/{world.clock.now().timestamp():.0f}"
+    await write_down(world, record, facts, BOT, f"ended a hold of {hold.state} whose lock arrived late", once=once)
+    record = await HOLDS.update(world, hold.id, note=ARRIVED_LATE) or record
+    await try_to_show(world, record)
+    await look_soon(world, hold.state)
+    return record
 
 
 async def _leave(world: World, record: HoldRecord) -> None:
     """The state is not configured any more, so that its store cannot be reached."""
+    if record.phase is HoldPhase.ENDED:
+        await HOLDS.update(world, record.hold.id, open_until=None)
     note = "nothing was changed in its store; end it with terraform force-unlock if it is still there"
     moved = await advance(
         world, record.hold.id, set(HoldPhase) - {HoldPhase.ENDED}, HoldPhase.ENDING,

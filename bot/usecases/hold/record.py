@@ -46,8 +46,9 @@ class HoldRecord:
     `click` is the delivery of the last click that changed it. `wanted` is the end that its asker has asked for,
     `warned` the end of which they were notified, `was_until` the end before the last one. `lift_by` wants someone
     else's hold lifted. `swaps` is the dead lock that it replaces. `parts` are the outcomes of the places, once the end
-    is settled and is only shown. `ticks` counts the looks at one that is in place, `tries` those that could not do what
-    was due.
+    is settled and is only shown. After the end a request that got no answer may arrive until `open_until`; it is None
+    once a later look has settled that. `ticks` counts the looks at one that is in place, `tries` those that could not
+    do what was due.
     """
 
     hold: Annotated[Hold, Inline()]
@@ -71,8 +72,13 @@ class HoldRecord:
     note: str = ""
     parts: tuple[PlaceFacts, ...] | None = None
     told_trouble: bool = False
+    open_until: datetime | None = None
     ticks: int = 0
     tries: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.phase is HoldPhase.ENDED and self.open_until is None
 
 
 HOLDS = Shelf("hold", HoldRecord, KEPT)
@@ -90,11 +96,16 @@ async def enlist(world: World, hold_id: str, *, at: datetime) -> None:
 
 
 async def open_holds(world: World) -> tuple[HoldRecord, ...]:
-    """Every hold whose lock may be there. Raises JournalAway."""
+    """Every hold that has not ended. Raises JournalAway."""
+    return tuple(record for record in await unsettled_holds(world) if record.phase is not HoldPhase.ENDED)
+
+
+async def unsettled_holds(world: World) -> tuple[HoldRecord, ...]:
+    """Every hold whose lock may be there, or may yet arrive there. Raises JournalAway."""
     now = world.clock.now()
     ids = await world.records.enlisted(*_LISTED, since=now - KEPT, until=now + _SKEW, limit=_MOST)
     found = await HOLDS.get_all(world, ids)
-    return tuple(record for record in found.values() if record.phase is not HoldPhase.ENDED)
+    return tuple(record for record in found.values() if not record.is_settled)
 
 
 async def hold_of(world: World, state: str) -> HoldRecord | None:
@@ -136,12 +147,12 @@ async def names(world: World, user: str, channel: str) -> tuple[str, str]:
 
 
 async def write_down(
-    world: World, record: HoldRecord, facts: OfHold, actor: str, text: str, *, once: str
+    world: World, record: HoldRecord, facts: OfHold, actor: str, text: str, *, once: str, at: datetime | None = None
 ) -> Entry | None:
     """Puts a step of the hold on the incident's timeline, once; None where it belongs to none. Raises JournalAway."""
     if not record.hold.incident:
         return None
-    draft = draft_of(facts, world.clock.now(), actor, text, once=f"hold/{record.hold.id}/{once}")
+    draft = draft_of(facts, at or world.clock.now(), actor, text, once=f"hold/{record.hold.id}/{once}")
     return (await world.journal.append(record.hold.incident, draft)).entry
 
 

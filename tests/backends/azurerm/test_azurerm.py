@@ -14,6 +14,7 @@ from bot.backends.azurerm.kind import KIND
 from bot.backends.azurerm.section import Backend
 from bot.backends.proof import Proofs
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.hold import throw_away
 from bot.core.lock import Fence, PlaceKind, ReleaseResult, StateAbsent
 from bot.errors import ConfigInvalid
 from tests.backends.azurerm.world import STATE
@@ -65,6 +66,20 @@ async def test_a_new_lease_that_still_has_the_metadata_of_the_one_before_is_not_
 
     assert outcome.result is ReleaseResult.THROTTLED
     assert azure.storage.live[azure.blob].lease == "0f0f0f0f-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+@pytest.mark.parametrize("says", ["nothing", "the lock before"])
+async def test_a_hold_ends_its_own_lease_whatever_the_metadata_say_and_no_other(azure, is_ours, says):
+    await azure.take(azure.lock())
+    blob, mine = azure.storage.live[azure.blob], throw_away(datetime.now(UTC))
+    lease = mine.id if is_ours else "0f0f0f0f-0000-4000-8000-000000000000"
+    azure.storage.live[azure.blob] = replace(blob, lease=lease, metadata=blob.metadata if says != "nothing" else {})
+
+    outcome = await azure.backend().end(LEASE, mine)
+
+    assert outcome.result is (ReleaseResult.RELEASED if is_ours else ReleaseResult.ALREADY_FREE)
+    assert azure.storage.live[azure.blob].lease == ("" if is_ours else lease)
 
 
 async def test_no_lease_is_ever_broken(azure):

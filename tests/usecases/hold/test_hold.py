@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
 
 from bot.core.hold import hold_in, words_of
-from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
+from bot.core.lock import LockInfo, LockPlace, PlaceKind, PlaceRelease, ReleaseResult, parse_lock_info
 from bot.core.record.timeline import verify
 from bot.core.reports.hold import HoldEnd, HoldReport, HoldStage
 from bot.core.reports.report import Notice
@@ -17,7 +17,7 @@ from bot.errors import JournalAway, NotPermitted, Unreachable
 from bot.usecases.hold import ask as holds
 from bot.usecases.hold.record import HOLDS, HoldPhase
 from bot.worker import PERIODIC
-from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.worlds.memory.memory import S3_LIKE, WORKER, MemoryLockBackend, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, STATE
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -371,6 +371,140 @@ def test_a_write_that_arrives_after_the_end_was_told_is_ended_again(paper):
     assert record_of(paper, hold_id).phase is HoldPhase.ENDED
 
 
+@pytest.mark.parametrize("ends", ["its time", "force-unlock", "rights", "lift"])
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_that_a_hold_was_placed_is_on_the_timeline_once_whatever_becomes_of_its_worker(paper, is_dead, ends):
+    async def fault(name):
+        if is_dead and WORKER.get() and name.startswith("append") and paper.store.texts:
+            paper.switchboard.dead.add(WORKER.get())
+
+    hold_id = paper.run(holds.ask(paper.ports, command(paper))).hold.id
+    paper.switchboard.fault = fault
+    paper.pass_time(2, workers=("first",))
+    paper.switchboard.fault = None
+    written = kinds_of(paper)
+    if ends == "its time":
+        paper.run(asyncio.sleep(31 * 60))
+    if ends == "force-unlock":
+        paper.store.texts.clear()
+    if ends == "rights":
+        paper.directory.people["U0QUINN"] = replace(paper.directory.people["U0QUINN"], is_deleted=True)
+    if ends == "lift":
+        paper.run(holds.lift(paper.ports, hold_id, user="U0PARKER"))
+    paper.pass_time(400)
+
+    assert written == (["hold.requested"] if is_dead else ["hold.requested", "hold.placed"])
+    assert kinds_of(paper) == ["hold.requested", "hold.placed", "hold.ended"]
+    assert standing(paper) == {}
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_that_a_hold_was_prolonged_is_on_the_timeline_once_also_if_it_ends_before_the_next_worker(paper, is_dead):
+    hold_id, began = hold(paper), paper.clock.now()
+    until = began + HALF_AN_HOUR * 2
+
+    async def fault(name):
+        there = {words_of(info).until for info in standing(paper).values()}
+        if is_dead and WORKER.get() and name.startswith("append") and max(there) > began + HALF_AN_HOUR:
+            paper.switchboard.dead.add(WORKER.get())
+
+    paper.run(holds.prolong(paper.ports, hold_id, user="U0QUINN"))
+    paper.switchboard.fault = fault
+    paper.pass_time(2, workers=("first",))
+    paper.switchboard.fault = None
+    written = kinds_of(paper)
+    paper.run(asyncio.sleep((until - paper.clock.now()).total_seconds() + 5))
+    paper.pass_time(400)
+
+    assert written == ["hold.requested", "hold.placed", *([] if is_dead else ["hold.prolonged"])]
+    assert kinds_of(paper) == ["hold.requested", "hold.placed", "hold.prolonged", "hold.ended"]
+    assert standing(paper) == {}
+
+
+def test_a_hold_that_was_taken_and_never_written_down_as_such_is_in_place_also_after_the_minute_to_take_it(paper):
+    hold_id = paper.run(holds.ask(paper.ports, command(paper))).hold.id
+
+    async def fault(name):
+        if WORKER.get() and name.startswith("update hold") and len(paper.store.texts) == len(paper.kinds):
+            paper.switchboard.dead.add(WORKER.get())
+
+    paper.switchboard.fault = fault
+    paper.pass_time(2, workers=("first",))
+    paper.switchboard.fault = None
+    there = record_of(paper, hold_id).phase
+    paper.run(asyncio.sleep(300))
+    paper.pass_time(60)
+
+    assert there is HoldPhase.PLACING
+    assert set(standing(paper)) == set(paper.kinds)
+    assert kinds_of(paper) == ["hold.requested", "hold.placed"]
+    assert record_of(paper, hold_id).phase is HoldPhase.HELD
+
+
+@pytest.mark.parametrize("late_by", [20, 250])
+def test_a_write_that_arrives_late_is_ended_by_the_holds_own_looks_and_written_down(paper, late_by):
+    hold_id = hold(paper)
+    texts = dict(paper.store.texts)
+    paper.run(holds.lift(paper.ports, hold_id, user="U0QUINN"))
+    paper.pass_time(late_by)
+
+    paper.store.texts.update(texts)
+    paper.pass_time(120)
+
+    assert standing(paper) == {}
+    assert kinds_of(paper)[-2:] == ["hold.ended", "hold.ended"]
+    assert record_of(paper, hold_id).note == "its lock arrived after its end"
+    paper.pass_time(400)
+    assert record_of(paper, hold_id).is_settled
+
+
+class Leases(MemoryLockBackend):
+    """A store whose locks have an ID, and a text that may be missing, or still that of the lock before."""
+
+    async def end(self, kind, hold, **_):
+        _text, lease = self.store.texts.get(kind, ("", ""))
+        place = LockPlace(kind, "", lease, hold)
+        if lease != hold.id:
+            return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
+        self.store.delete_if(kind, lease)
+        return PlaceRelease(place, ReleaseResult.RELEASED)
+
+
+@pytest.mark.parametrize("text", ["", "the lock before"])
+@pytest.mark.parametrize("is_ours", [True, False])
+@pytest.mark.parametrize("end", ["no answer", "rights"])
+def test_a_lease_that_was_taken_for_a_hold_after_it_was_given_up_is_ended_and_anothers_is_not(
+    make_paper, end, is_ours, text
+):
+    paper = make_paper(kinds=(PlaceKind.LEASE,))
+    state = paper.ports.states[STATE]
+    leases = Leases(**{each.name: getattr(state.holds, each.name) for each in fields(state.holds)})
+    paper.ports.states[STATE] = replace(state, holds=leases)
+
+    async def lost(name):
+        if name.startswith("hold "):
+            if end == "rights":
+                paper.directory.people["U0QUINN"] = replace(paper.directory.people["U0QUINN"], is_deleted=True)
+            raise Unreachable("memory", "no answer")
+
+    paper.switchboard.fault = lost
+    hold_id = hold(paper, seconds=150)
+    paper.switchboard.fault = None
+    given_up = record_of(paper, hold_id)
+    older = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
+    lease = given_up.lock_uuid if is_ours else "0f0f0f0f-0000-4000-8000-000000000000"
+    paper.store.texts[PlaceKind.LEASE] = (lock_text(older) if text else "", lease)
+    paper.pass_time(120)
+
+    assert (given_up.phase, given_up.end) == (
+        HoldPhase.ENDED, HoldEnd.RIGHTS if end == "rights" else HoldEnd.NOT_PLACED
+    )  # fmt: skip
+    assert (PlaceKind.LEASE in paper.store.texts) is not is_ours
+    assert ("hold.ended" in kinds_of(paper)[2:]) is is_ours
+    paper.pass_time(400)
+    assert record_of(paper, hold_id).is_settled
+
+
 def test_the_hold_of_a_state_that_was_renamed_ends_under_its_new_name(paper):
     """Its worker has left it, since the old name is not configured any more."""
     hold_id = hold(paper)
@@ -450,11 +584,21 @@ def test_a_click_that_comes_twice_is_one_hold(paper):
     assert len(paper.messenger.posted(HoldReport)) == 1
 
 
-def test_a_state_without_a_place_for_holds_is_told_so_and_nothing_is_changed(paper):
+@pytest.mark.parametrize(
+    ("lacks", "why"),
+    [
+        ("", "has no lock that tflock could take"),
+        ("shows_lock", "does not show its locks"),
+        ("conditional", "ends a lock without a condition"),
+        ("shows_holder", "keeps no text with a lock"),
+    ],
+)
+def test_a_state_without_a_place_for_holds_is_told_why_and_nothing_is_changed(paper, lacks, why):
     state = paper.ports.states[STATE]
-    paper.ports = replace(paper.ports, states={STATE: replace(state, holds=None)})
+    backend = replace(state.backend, can=replace(S3_LIKE, **({lacks: False} if lacks else {})))
+    paper.ports = replace(paper.ports, states={STATE: replace(state, backend=backend, holds=None)})
 
-    with pytest.raises(NotPermitted, match="has no lock that tflock could take"):
+    with pytest.raises(NotPermitted, match=why):
         hold(paper)
 
     assert standing(paper) == {}
