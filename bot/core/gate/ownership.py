@@ -15,6 +15,7 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted
 from bot.core.policy import Holders, KnownPerson
 from bot.core.run import Run, Start, start_of
+from bot.core.systems import GITHUB
 
 _BOTS = frozenset(
     {"bot", "dependabot", "renovate", "github-actions", "mergify", "web-flow", "system", "anonymous", "timer"}
@@ -188,7 +189,7 @@ def _author(run: Run, holders: Holders) -> Lead | None:
     """Who wrote the commit. Anyone can write any name into a commit, so that this is never certain."""
     noreply = _GITHUB_MAIL.fullmatch(run.author_email)
     login = noreply["login"] if noreply else ""
-    person = holders.person_for(email=run.author_email, login=login, system=run.ref.pipeline.system)
+    person = holders.person_for(email=run.author_email, login=login, system=GITHUB.name)
     name = login or run.author or run.author_email
     if not name or (person is None and (is_bot(name) or is_bot(run.author) or _is_bot_mail(run.author_email))):
         return None

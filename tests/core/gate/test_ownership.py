@@ -444,11 +444,13 @@ def test_an_author_may_be_asked_for_at_an_address_that_takes_mail():
     assert plain(one.source) == "wrote the commit; a program started the run"
 
 
-def test_an_authors_login_is_one_of_the_runs_own_ci_system():
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_a_hidden_address_at_github_has_a_login_at_github_whichever_system_runs_the_commit(ci):
     holders = Holders(people=(KnownPerson("quinn", "U0QUINN", github="sam"), KnownPerson("sam", "U0SAM", gitlab="sam")))
     author = {"author": "Sam", "author_email": "7+sam@users.noreply.github.com"}
 
-    assert found(tied(run(**author)), holders=holders) == [("quinn", False)]
+    assert found(tied(run(ci=ci, **author)), holders=holders) == [("quinn", False)]
+    assert found(tied(run("sam", ci)), holders=holders) == [("quinn" if ci == "github" else "sam", True)]
 
 
 def test_a_hold_has_nobody_to_ask_whether_its_run_is_dead():

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.evidence import Trouble, Unseen
+from bot.core.evidence import Offset, Trouble, Unseen
 from bot.core.gate.attribution import Taken, Tie
 from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.claim import Exited
@@ -473,6 +473,20 @@ def test_an_end_is_believed_after_the_settle_time_of_its_conclusion(make, says, 
     assert "may keep running for" in words
     assert "None" not in words
 
+    assert says(Rule.SETTLED, case, believed)[0] is HOLDS
+
+
+@pytest.mark.parametrize(
+    ("ahead", "within", "later"), [(0, 0, 0), (-100, 0, 100), (-100, 2, 102), (100, 0, -100), (100, 2, -98)]
+)
+def test_a_settle_time_runs_from_the_end_by_the_ci_systems_own_clock(make, says, ahead, within, later):
+    """Less than clocks may differ, and more than a failed run's settle time."""
+    run = make.run(conclusion=Conclusion.FAILED)
+    read = replace(make.found(run), offset=Offset(timedelta(seconds=ahead), timedelta(seconds=within)))
+    case = make.case(looks=(make.look(run, closer={"1": read}, logs={"1": make.log()}),))
+    believed = make.at("09:16") + timedelta(seconds=later)
+
+    assert says(Rule.SETTLED, case, believed - timedelta(seconds=1))[::2] == (REFUSES, believed)
     assert says(Rule.SETTLED, case, believed)[0] is HOLDS
 
 

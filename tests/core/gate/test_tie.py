@@ -692,14 +692,15 @@ def test_a_job_that_cannot_be_seen_at_all_may_have_a_run_of_the_number(make, rul
     assert ruling(*looks, who=NUMBERED, named=(make.found(dead), make.not_found())) is wanted
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
 @pytest.mark.parametrize(("seconds", "wanted"), [(400, Ruling.REFUSE), (700, Ruling.ALLOW)])
-def test_a_run_that_was_found_by_its_number_settles_as_its_system_does(make, ruling, seconds, wanted):
+def test_a_run_that_was_found_by_its_number_settles_as_its_system_does(make, ruling, seconds, wanted, is_listed):
     """gitlab-runner kills 610 s after a cancel."""
     pipeline = Pipeline("gitlab", (("project", "acme/infra"),))
     ended = make.now - timedelta(seconds=seconds)
     run = make.run("100", pipeline=pipeline, conclusion=Conclusion.CANCELLED)
     run = replace(run, ended_at=ended, jobs=tuple(replace(job, ended_at=ended) for job in run.jobs))
-    look = make.look(pipeline=pipeline, system="GitLab CI")
+    look = make.look(*([run] if is_listed else []), pipeline=pipeline, system="GitLab CI")
 
     assert ruling(look, who=NUMBERED, named=(make.found(run),)) is wanted
 
