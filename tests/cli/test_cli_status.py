@@ -17,6 +17,8 @@ async def test_a_locked_state_is_told_with_its_run_and_the_checklist_and_exits_0
     assert "staging is locked" in ended.out
     assert "deploy.yml" in ended.out
     assert "checks passed" in ended.out
+    assert "Match: shown by the job's log or its machine (the log of job" in ended.out
+    assert "tflock claim" not in ended.out
     assert "In Slack the asker must also be an eligible member" in ended.out
     assert await around.still_held(lock)
 
@@ -44,8 +46,22 @@ async def test_the_json_of_a_state_has_the_documented_keys(around, terminal, red
     assert set(ended.document) == {name for name in named if "." not in name}
     assert ended.document["lock"]["id"] == lock.id
     assert ended.document["journal_away"] is False
+    assert ended.document["attribution"]["tie"] == "shown"
     assert ended.document["verdict"]["ruling"] == "allow"
     assert ended.document["not_checked"] == ["requester"]
+
+
+async def test_how_well_a_run_is_tied_to_the_lock_is_told_with_what_would_make_it_certain(around, terminal, redis):
+    await around.hold()
+    (run,) = around.github.runs.runs("acme/infra")
+    run.jobs[-1].is_log_expired = True
+
+    told, ended = [await terminal.run("status", "staging", *how, REDIS_URL=redis) for how in ((), ("--json",))]
+
+    assert ended.document["attribution"]["tie"] == "by_time"
+    assert "Match: weak: only the timing fits (it was the only configured run" in told.out
+    words = " ".join(told.out.split())
+    assert "wrap the job's Terraform with tflock claim to be certain (docs/claims.md)" in words
 
 
 async def test_the_checklist_is_the_gates_without_the_asker(around, terminal, redis):

@@ -261,7 +261,7 @@ def claim_advice(inspection: Inspection) -> Phrase:
     tied, lock = inspection.attribution, inspection.lock
     if tied is None or tied.is_exact or not (tied.possible or (lock is not None and is_ci(lock.who))):
         return ()
-    return ("Next time, wrap the job's Terraform with ", Quoted("tflock claim"), " to be certain.")
+    return ("Next time, wrap the job's Terraform with ", Quoted("tflock claim"), " to be certain (docs/claims.md).")
 
 
 def is_hidden(inspection: Inspection) -> bool:

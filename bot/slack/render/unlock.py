@@ -74,7 +74,9 @@ def _proof(report: UnlockReport) -> Newer | list[Block]:
     is_announced = report.request.is_automatic and report.stage is UnlockStage.ARMED
     if report.verdict is None or not (report.stage in _LISTED or is_announced):
         return []
-    rows = lines(_at_hand(checklist(report.verdict), report), most=CHECK)
+    advised = facts.claim_advice(report.inspection) if report.inspection is not None else ()
+    told = (*checklist(report.verdict), *((Fact("", advised),) if advised else ()))
+    rows = lines(_at_hand(told, report), most=CHECK)
     title = tally(report.verdict, _now(report))
     if report.stage is UnlockStage.DRY_RUN:
         return sections([f"*{title}*", *rows], budget=4_500)

@@ -45,6 +45,7 @@ async def test_a_lock_whose_run_timed_out_long_ago_is_shown_confirmed_and_releas
     )
     checklist = await scene.checklist("unlock staging because quinn waits", "safe to unlock", "quinn waits")
     assert "shows Terraform working under this lock" in flat(checklist)
+    assert "tflock claim" not in flat(checklist)
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.confirm")
 
@@ -69,6 +70,7 @@ async def test_the_same_lock_needs_a_second_member_where_its_runs_log_is_gone(sc
 
     checklist = await scene.checklist("unlock staging", "only the timing fits")
 
+    assert "wrap the job's Terraform with `tflock claim` to be certain" in flat(checklist)
     assert "[Approve and unlock]" in flat(checklist)
     assert "[Unlock staging]" not in flat(checklist)
     assert await scene.stands(lock)
