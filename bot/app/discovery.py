@@ -18,6 +18,7 @@ import structlog
 
 from bot.app import stores
 from bot.app.metrics import Metrics
+from bot.app.remembered import KIND
 from bot.backends.frame import Means
 from bot.config.patterns import beginning
 from bot.config.settings import Config, StatePattern, StateSettings
@@ -31,7 +32,7 @@ from bot.usecases.world import State
 
 log = structlog.get_logger()
 
-_KIND, _REMEMBERED = "discovered", timedelta(days=400)
+_REMEMBERED = timedelta(days=400)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
 _MOST_STATES = 50_000
 _SHOWN = 5
@@ -111,7 +112,8 @@ class LivePipelines:
 @dataclass
 class Discovery:
     """`config` has the states that are known now. `problems` are sentences about what could not be found, or is left
-    out; empty if all is well. Patterns are by the name that the file gives them.
+    out; empty if all is well. Patterns are by the name that the file gives them. `remembers`: what is found is written
+    down for the next process, which is the bot's to do: a command may see less with its own credentials.
     """
 
     config: Config
@@ -122,6 +124,7 @@ class Discovery:
     sweep: LiveSweep
     pipelines: LivePipelines
     problems: tuple[str, ...] = ()
+    remembers: bool = True
     _fixed: Mapping[str, StateSettings] = field(default_factory=dict)
     _known: dict[str, dict[str, StateSettings]] = field(default_factory=dict)
     _unlisted: dict[str, str] = field(default_factory=dict)
@@ -179,7 +182,7 @@ class Discovery:
         self._take_over()
         left_out = (*self._unclear.values(), self._doubly, self._unfit)
         self.metrics.discovered(unlisted=len(unlisted), left_out=sum(map(len, left_out)))
-        if any(self._known[name].keys() != before.keys() for name, before in before_all.items()):
+        if self.remembers and any(self._known[name].keys() != before.keys() for name, before in before_all.items()):
             await self._remember()
 
     def _unclear_of(self, pattern: StatePattern, listed: Sequence[str]) -> list[str]:
@@ -276,7 +279,7 @@ class Discovery:
 
     async def _recall(self) -> None:
         try:
-            records = await self.records.get_all(_KIND, tuple(self._known))
+            records = await self.records.get_all(KIND, tuple(self._known))
         except JournalAway as away:
             log.warning("states.not_recalled", detail=str(away))
             return
@@ -293,7 +296,7 @@ class Discovery:
         try:
             for name, states in self._known.items():
                 named = [at for at, state in states.items() if self.config.states.get(state.name) is state]
-                await self.records.put(_KIND, name, {"listed_as": list(states), "named": named}, ttl=_REMEMBERED)
+                await self.records.put(KIND, name, {"listed_as": list(states), "named": named}, ttl=_REMEMBERED)
         except JournalAway as away:
             log.warning("states.not_remembered", detail=str(away))
 

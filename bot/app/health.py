@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot.app.readiness import Readiness
-from bot.app.wiring import VAR, Bot
+from bot.app.remembered import VAR
+from bot.app.wiring import Bot
 from bot.core.phrase import duration
 from bot.errors import JournalAway, JournalRefused, UpstreamError
 from bot.store.connect import DEADLINE

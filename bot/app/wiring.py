@@ -23,6 +23,7 @@ from bot.app import stores
 from bot.app.adapters import SystemClock, export_targets, run_sources, ticket_system
 from bot.app.discovery import Discovery, LivePipelines, LiveStates, LiveSweep
 from bot.app.metrics import Metrics
+from bot.app.remembered import VAR, redis_of_a_bot
 from bot.aws.clients import AwsClients
 from bot.backends.frame import Means
 from bot.config.settings import Config
@@ -34,7 +35,7 @@ from bot.slack.files import SlackFiles
 from bot.slack.messages import SlackMessages
 from bot.slack.messenger import SlackMessenger
 from bot.store.connect import Client, connect
-from bot.store.embedded import attached_url, redis_for
+from bot.store.embedded import redis_for
 from bot.store.jobs import DocketJobs, open_docket
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
@@ -42,9 +43,6 @@ from bot.usecases.world import World
 from handlers.backlog import Backlog
 from handlers.intake import Intake
 from handlers.listeners import listen
-
-VAR = Path("var")
-"""Where the embedded Redis lives, below the working directory."""
 
 _WARM_WITHIN = 5.0
 _FOUND_WITHIN = 20.0
@@ -137,8 +135,9 @@ async def with_redis(config: Config) -> AsyncIterator[Wiring]:
 @asynccontextmanager
 async def beside_a_bot(config: Config) -> AsyncIterator[Wiring]:
     """Wired to a Redis that someone runs already, if there is one: none is started."""
-    url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
+    url = await redis_of_a_bot(config)
     async with wired(config, url) as wiring:
+        wiring.discovery.remembers = False
         await wiring.discovery.start()
         yield wiring
 

@@ -1,21 +1,27 @@
 """`explain` on the command line: needs neither Slack nor Redis, no token, and no configuration either.
 
-With a configuration it also says to which state the lock in the message belongs.
+With a configuration it also says to which state the lock in the message belongs. States that a pattern means are
+known from what a bot wrote down in Redis; no store is asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bot.cli.frame import DEFAULT_PATH, OK, WRONG, complain, output
 from bot.core.explain.decode import text_of
-from bot.core.explain.explain import answer_of, document_of, explain
-from bot.core.phrase import plain
-from bot.errors import ConfigInvalid
+from bot.core.explain.explain import Explanation, answer_of, document_of, explain
+from bot.core.phrase import Phrase, Quoted, plain
+from bot.errors import ConfigInvalid, TflockError
+
+if TYPE_CHECKING:
+    from bot.config.settings import Config, StateSettings
 
 _PART = 4 * 1024 * 1024
+_REDIS_WITHIN = 3.0
 
 
 def explain_stream(stream: BinaryIO, environ: Mapping[str, str], *, as_json: bool = False) -> int:
@@ -23,7 +29,7 @@ def explain_stream(stream: BinaryIO, environ: Mapping[str, str], *, as_json: boo
     text = text_of(_ends_of(stream))
     if not text.strip():
         return complain("Paste the text of a Terraform error: tflock explain < error.txt", WRONG)
-    told = explain(text, _paths(environ))
+    told = _told(text, environ)
     if as_json:
         output(document_of(told))
     else:
@@ -41,15 +47,55 @@ def _ends_of(stream: BinaryIO) -> bytes:
     return head + tail
 
 
-def _paths(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The configured states by the path of their locks; none without a configuration that can be read."""
+def _told(text: str, environ: Mapping[str, str]) -> Explanation:
+    config = _config(environ)
+    if config is None:
+        return explain(text, {})
+    states = {settings.backend.lock_path: name for name, settings in config.states.items()}
+    told = explain(text, states)
+    if told.state is not None or not config.patterns:
+        return told
+    found, unknown = _found_before(config)
+    states |= {settings.backend.lock_path: name for name, settings in found.items()}
+    return explain(text, states, meant=lambda path: _meant(config, path, unknown))
+
+
+def _config(environ: Mapping[str, str]) -> Config | None:
+    """None without a configuration that can be read."""
     path = environ.get("TFLOCK_CONFIG") or DEFAULT_PATH
     if not Path(path).exists():
-        return {}
+        return None
     from bot.config.load import load  # noqa: PLC0415 - most who paste an error have no configuration there
 
     try:
-        config = load(path, environ, need_slack=False, need_tokens=False)
+        return load(path, environ, need_slack=False, need_tokens=False)
     except ConfigInvalid:
-        return {}
-    return {settings.backend.lock_path: name for name, settings in config.states.items()}
+        return None
+
+
+def _found_before(config: Config) -> tuple[Mapping[str, StateSettings], bool]:
+    """The states that a bot found for the patterns, and whether they could not be read."""
+    from bot.app import logs  # noqa: PLC0415 - only a configuration with patterns needs it
+    from bot.app.remembered import found_before  # noqa: PLC0415 - as above
+
+    logs.set_up(form=config.log_format, level="error")
+
+    async def read() -> Mapping[str, StateSettings]:
+        async with asyncio.timeout(_REDIS_WITHIN):
+            return await found_before(config)
+
+    try:
+        return asyncio.run(read()), False
+    except (TflockError, TimeoutError):
+        return {}, True
+
+
+def _meant(config: Config, path: str, unknown: bool) -> Phrase:  # noqa: FBT001 - of one caller
+    """Which pattern would mean the state of this path."""
+    meant = ((pattern, pattern.by_path(path)) for pattern in config.patterns)
+    for pattern, state in meant:
+        if state is not None:
+            would = (" The pattern ", Quoted(pattern.template.name), " would mean it, as ", Quoted(state.name))
+            why = "What tflock has found could not be read from Redis." if unknown else "tflock has not found it yet."
+            return (*would, f". {why} ", Quoted(f"tflock status {state.name}"), " asks the store.")
+    return ()

@@ -56,7 +56,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except UnknownState as error:
         meant = f" Did you mean {error.nearest}?" if error.nearest else ""
         more = f" and {len(error.known) - _MOST_NAMED} more" if len(error.known) > _MOST_NAMED else ""
-        known = ", ".join(error.known[:_MOST_NAMED])
+        known = ", ".join(error.known[:_MOST_NAMED]) or "none"
         fail(f"There is no state called {error.name}.{meant} Configured: {known}{more}", WRONG)
     except ConfigInvalid as invalid:
         fail("\n".join(invalid.problems), WRONG)

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 
-from bot.app.wiring import VAR, with_redis
+from bot.app.remembered import VAR
+from bot.app.wiring import with_redis
 from bot.cli.frame import FAILED, OK, WRONG, complain, output
 from bot.config.settings import Config
 from bot.core.instants import stamp

@@ -68,6 +68,11 @@ class StatePattern:
         found = readings(self.listing.name, listed_as)
         return self._with(found[0]) if len(found) == 1 else None
 
+    def by_path(self, lock_path: str) -> StateSettings | None:
+        """The state whose locks would have this `Path`, whether or not its store lists it; None as for `state`."""
+        found = readings(self.template.backend.lock_path, lock_path)
+        return self._with(found[0]) if len(found) == 1 else None
+
     def unclear(self, listed_as: str) -> str:
         """The two ways to read a name that the pattern could mean, for people; empty if there is one, or none."""
         found = readings(self.listing.name, listed_as)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.app.adapters import SystemClock
-from bot.app.wiring import VAR, Wiring
+from bot.app.remembered import VAR
+from bot.app.wiring import Wiring
 from bot.config.settings import Config
 from bot.doctor import durability
 from bot.doctor.check import Area, Result

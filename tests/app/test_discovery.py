@@ -12,6 +12,7 @@ from moto.s3.models import s3_backends
 
 from bot.app import discovery
 from bot.app.discovery import LiveStates
+from bot.app.remembered import found_before
 from bot.app.wiring import beside_a_bot, wired
 from bot.config.load import load
 from bot.errors import TflockError, UnknownState
@@ -232,6 +233,23 @@ async def test_commands_beside_a_bot_find_them_too(own_aws, config):
     await own_aws.put_state(key_of("shop", "dev"))
     async with beside_a_bot(config()) as wiring:
         assert wiring.named("dev-shop") == "dev-shop"
+
+
+async def test_what_a_bot_found_is_known_without_a_look_and_no_command_changes_it(own_aws, config, redis, proxy):
+    await own_aws.put_state(key_of("shop", "dev"))
+    settings = config()
+    async with found(settings, redis):
+        pass
+    await own_aws.put_state(key_of("new", "dev"))
+    async with beside_a_bot(settings) as wiring:
+        assert sorted(wiring.world.states) == ["dev-new", "dev-shop"]
+    proxy.log.clear()
+
+    known = await found_before(settings)
+
+    assert list(known) == ["dev-shop"]
+    assert known["dev-shop"].backend.lock_path == f"{own_aws.bucket}/{key_of('shop', 'dev')}"
+    assert not proxy.log
 
 
 async def test_thousands_are_found_in_one_look(own_aws, config, redis):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.core.explain.kinds import ErrorKind
+from bot.store.connect import connect
+from bot.store.embedded import redis_for
+from bot.store.redis_records import RedisRecords
 from tests.worlds.terraform_says import MESSAGES, print_diagnostic, print_plain
 
 CONFIG = Path(__file__).parents[1] / "core/explain/cases_tflock.yml"
@@ -54,6 +60,46 @@ def test_the_words_say_what_to_do_and_what_not(tmp_path):
     assert told.startswith("The lock is held by another run\n\n")
     assert "What to do: /tflock status staging" in told
     assert "Don't run terraform force-unlock" in told
+
+
+PATTERN = """\
+states:
+  "{env}":
+    discover: true
+    backend: {type: s3, bucket: acme-tfstate, key: "environments/{env}/terraform.tfstate", use_lockfile: true}
+aws: {region: eu-west-1}
+"""
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_a_state_that_a_pattern_means_is_named_if_a_bot_has_found_it(tmp_path, found):
+    (tmp_path / "tflock.yml").write_text(PATTERN)
+    async with redis_for(None, tmp_path / "var") as url:
+        keys = ["environments/staging/terraform.tfstate"] if found else []
+        client = connect(url)
+        await RedisRecords(client, rng=random.Random(7)).put(
+            "discovered", "{env}", {"listed_as": keys, "named": keys}, ttl=timedelta(minutes=5)
+        )
+        await client.aclose()
+        ended = await asyncio.to_thread(explained, HELD.encode(), "--json", cwd=tmp_path)
+
+    document = json.loads(ended.stdout)
+    assert document["state"] == ("staging" if found else None)
+    assert ("tflock has not found it yet" in document["summary"]) is not found
+
+
+def test_without_a_bot_the_pattern_that_would_mean_the_state_is_named(tmp_path):
+    (tmp_path / "tflock.yml").write_text(PATTERN)
+    document = json.loads(explained(HELD.encode(), "--json", cwd=tmp_path).stdout)
+    assert document["state"] is None
+    assert (
+        "The pattern {env} would mean it, as staging. What tflock has found could not be read from Redis. "
+        "tflock status staging asks the store." in document["summary"]
+    )
+
+    (tmp_path / "tflock.yml").write_text(PATTERN.replace("acme-tfstate", "acme-other"))
+    document = json.loads(explained(HELD.encode(), "--json", cwd=tmp_path).stdout)
+    assert "pattern" not in document["summary"]
 
 
 @pytest.mark.parametrize("raw", [b"", b" \n\t\n", b"\xef\xbb\xbf"])

@@ -7,7 +7,7 @@ counts: what endangers the state first, then what Terraform said last.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 
@@ -49,8 +49,10 @@ class Explanation:
     is_certain: bool = True
 
 
-def explain(text: str, states: Mapping[str, str]) -> Explanation:
-    """Reads the text. `states` are the names of the configured states by the `Path` that their locks carry."""
+def explain(text: str, states: Mapping[str, str], *, meant: Callable[[str], Phrase] = lambda _: ()) -> Explanation:
+    """Reads the text. `states` are the names of the configured states by the `Path` that their locks carry. `meant`
+    says what the configuration's patterns have to do with another path.
+    """
     lines, is_whole = lines_of(text)
     paste = cut(lines)
     found: list[Classified] = []
@@ -59,9 +61,9 @@ def explain(text: str, states: Mapping[str, str]) -> Explanation:
     chosen = _most_dangerous(found, paste)
     lock = _shown(chosen)
     state = _state(chosen, lock, states, paste)
-    told = words.advice_on(
-        replace(chosen, lock=lock, state=state, others=_others(chosen, found, paste), is_whole=is_whole)
-    )
+    said = meant(lock.path) if state is None and lock is not None and lock.path else ()
+    others = _others(chosen, found, paste)
+    told = words.advice_on(replace(chosen, lock=lock, state=state, others=others, is_whole=is_whole, meant=said))
     return Explanation(
         chosen.kind, told.title, told.what, told.do, told.avoid, lock, state, chosen.kind not in _UNSURE and is_whole
     )

@@ -20,7 +20,8 @@ from bot.core.phrase import Phrase, Quoted, joined, quoted
 class Classified:
     """An error of a paste, classified. `reason` is why the store refused; `is_lost` if only a CI system says that the
     run ended. The rest is for the words: `others` are the paste's other kinds of error, `sign` is the line that says
-    that a run was broken off, `has_earlier` if a run before this one was.
+    that a run was broken off, `has_earlier` if a run before this one was. `meant` says which pattern of the
+    configuration would mean a state that is not known.
     """
 
     kind: ErrorKind
@@ -34,6 +35,7 @@ class Classified:
     is_whole: bool = True
     sign: str = ""
     has_earlier: bool = False
+    meant: Phrase = ()
 
     @property
     def number(self) -> int:
@@ -77,7 +79,7 @@ def _belongs(found: Classified) -> Phrase:
     if found.state is not None:
         return (" It belongs to the state ", Quoted(found.state), ".")
     if found.lock is not None and found.lock.path:
-        return (" No state of the configuration has the path ", Quoted(found.lock.path), ".")
+        return (" No state of the configuration has the path ", Quoted(found.lock.path), ".", *found.meant)
     return ()
 
 
