@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -36,6 +36,9 @@ _REMEMBERED = timedelta(days=400)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
 _MOST_STATES = 50_000
 _SHOWN = 5
+_AT_ONCE = 250
+
+T = TypeVar("T")
 
 
 class LiveStates(Mapping[str, State]):
@@ -131,10 +134,17 @@ class Discovery:
     _unclear: dict[str, list[str]] = field(default_factory=dict)
     _doubly: list[str] = field(default_factory=list)
     _unfit: list[str] = field(default_factory=list)
+    _settled: list[tuple[str, ...]] | None = None
+    """The lists of the last look, if nothing but another list can make a difference."""
+    _may_overlap: bool = False
+    _is_unwritten: bool = False
 
     def __post_init__(self) -> None:
         self._fixed = self.config.states
         self._known = {pattern.template.name: {} for pattern in self.config.patterns}
+        listed = [pattern.listing.container for pattern in self.config.patterns]
+        others = {each.container for state in self._fixed.values() if (each := state.backend.listing) is not None}
+        self._may_overlap = len({*listed}) < len(listed) or not others.isdisjoint(listed)
 
     @property
     def found(self) -> Mapping[str, tuple[StateSettings, ...]]:
@@ -165,37 +175,52 @@ class Discovery:
     async def look(self) -> None:
         """Lists every pattern's states once. A pattern whose store does not answer keeps the states that it has."""
         listings = await asyncio.gather(*map(self._listed, self.config.patterns))
-        unlisted, known = dict[str, str](), dict(self._known)
+        values = [listing.value for listing in listings if isinstance(listing, Found)]
+        if values == self._settled:
+            return
+        unlisted, known, is_settled = dict[str, str](), dict(self._known), len(values) == len(listings)
         for pattern, listing in zip(self.config.patterns, listings, strict=True):
             name, before = pattern.template.name, self._known[pattern.template.name]
             problem = _not_listed(listing)
             if problem or not isinstance(listing, Found):
                 unlisted[name] = f"the states of {name} could not be listed: {problem}"
                 continue
-            self._unclear[name] = self._unclear_of(pattern, listing.value)
-            made = {address: before.get(address) or pattern.state(address) for address in listing.value}
-            now = {address: state for address, state in made.items() if state is not None}
+            now = await self._made(pattern, listing.value)
             gone = {address: state for address, state in before.items() if address not in now}
-            known[name] = now | await self._still_locked(gone)
+            locked = await self._still_locked(gone)
+            known[name], is_settled = now | locked, is_settled and not locked
         self._unlisted, before_all = unlisted, self._known
         self._known = self._each_once(known)
-        self._take_over()
+        await self._take_over()
         left_out = (*self._unclear.values(), self._doubly, self._unfit)
         self.metrics.discovered(unlisted=len(unlisted), left_out=sum(map(len, left_out)))
-        if self.remembers and any(self._known[name].keys() != before.keys() for name, before in before_all.items()):
-            await self._remember()
+        is_new = any(self._known[name].keys() != before.keys() for name, before in before_all.items())
+        self._is_unwritten |= self.remembers and is_new
+        if self._is_unwritten:
+            self._is_unwritten = not await self._remember()
+        is_settled = is_settled and not unlisted and not any(left_out) and not self._is_unwritten
+        self._settled = values if is_settled else None
 
-    def _unclear_of(self, pattern: StatePattern, listed: Sequence[str]) -> list[str]:
-        """The names that can be read in two ways, and how, but for those of fixed states."""
+    async def _made(self, pattern: StatePattern, listed: Sequence[str]) -> dict[str, StateSettings]:
+        """The states of these names, and in `_unclear` those that can be read in two ways, but for fixed states."""
         own = {each.name for state in self._fixed.values() if (each := state.backend.listing) is not None
                and each.container == pattern.listing.container}  # fmt: skip
-        ways = {address: pattern.unclear(address) for address in listed if address not in own}
-        return [f"{address}: {way}" for address, way in ways.items() if way]
+        before, made, unclear = self._known[pattern.template.name], dict[str, StateSettings](), list[str]()
+        async for address in _paced(listed):
+            state = before.get(address) or pattern.state(address)
+            if state is not None:
+                made[address] = state
+            elif address not in own and (way := pattern.unclear(address)):
+                unclear.append(f"{address}: {way}")
+        self._unclear[pattern.template.name] = unclear
+        return made
 
     def _each_once(self, known: Mapping[str, dict[str, StateSettings]]) -> dict[str, dict[str, StateSettings]]:
         """The same without a state that has an entry of its own, or that two patterns found: one that moves from one
         part of a container to another (a workspace, to another project) stays with the pattern that had it before.
         """
+        if not self._may_overlap:
+            return dict(known)
         own = {_place(state) for state in self._fixed.values()}
         before = {(name, _place(state)) for name, states in self._known.items() for state in states.values()}
         finders = dict[tuple[str, ...], list[str]]()
@@ -228,8 +253,9 @@ class Discovery:
         free = {name for name, lock in seen.items() if lock.is_free or lock.is_gone}
         return {address: state for address, state in gone.items() if state.name in here and state.name not in free}
 
-    def _take_over(self) -> None:
-        """Makes what is known the states of the running bot, if it differs."""
+    async def _take_over(self) -> None:
+        """Makes what is known the states of the running bot, if it differs: all at once, when all are made."""
+        await asyncio.sleep(0)
         found, self._unfit = self._without_doubles()
         unclear = (_unclear(pattern, ways) for pattern, ways in self._unclear.items() if ways)
         told = (*self._unlisted.values(), *unclear, *self._doubly, *self._unfit)
@@ -242,12 +268,14 @@ class Discovery:
         if settings.keys() == before.keys() and all(settings[name] is before[name] for name in settings):
             return
         new, lost = settings.keys() - before.keys(), before.keys() - settings.keys()
-        self.config = replace(self.config, states=settings)
-        states = {
-            name: self.states[name] if before.get(name) is each else stores.state_of(each, self.means)
-            for name, each in settings.items()
-        }
-        self.sweep.current = stores.lock_sweep(self.config, self.means)
+        states = dict[str, State]()
+        async for name in _paced(settings):
+            known = before.get(name) is settings[name]
+            states[name] = self.states[name] if known else stores.state_of(settings[name], self.means)
+        config = replace(self.config, states=settings)
+        sweep = stores.lock_sweep(config, self.means)
+        await asyncio.sleep(0)
+        self.config, self.sweep.current = config, sweep
         self.pipelines.take(self.config)
         self.states.replace(states)
         log.info("states.found", states=len(states), new=len(new), retired=len(lost), some=sorted(new)[:_SHOWN])
@@ -287,18 +315,31 @@ class Discovery:
         for key in ("named", "listed_as"):
             for pattern in self.config.patterns:
                 addresses = records.get(pattern.template.name, {}).get(key, [])
-                made = {address: pattern.state(address) for address in addresses if isinstance(address, str)}
-                states = {address: state for address, state in made.items() if state is not None}
-                self._known[pattern.template.name] = states | self._known[pattern.template.name]
-            self._take_over()
+                known = dict(self._known[pattern.template.name])
+                async for address in _paced(addresses):
+                    state = known.get(address) or pattern.state(str(address))
+                    known |= {} if state is None else {address: state}
+                self._known[pattern.template.name] = known
+            await self._take_over()
 
-    async def _remember(self) -> None:
+    async def _remember(self) -> bool:
+        """Whether Redis has it now."""
         try:
             for name, states in self._known.items():
                 named = [at for at, state in states.items() if self.config.states.get(state.name) is state]
                 await self.records.put(KIND, name, {"listed_as": list(states), "named": named}, ttl=_REMEMBERED)
         except JournalAway as away:
             log.warning("states.not_remembered", detail=str(away))
+            return False
+        return True
+
+
+async def _paced(items: Iterable[T]) -> AsyncIterator[T]:
+    """The same one by one, with room for others in between: thousands in one piece would keep Slack waiting."""
+    for number, item in enumerate(items):
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
+        yield item
 
 
 def _not_listed(listing: Observation[tuple[str, ...]]) -> str:

@@ -89,7 +89,8 @@ class StatePattern:
         is_protected = template.protected or any(
             fnmatchcase(values[name], wanted) for name, texts in self.protected.items() for wanted in texts
         )
-        changed = {key: filled(value, values) for key, value in template.backend if isinstance(value, str)}
+        texts = ((key, value) for key, value in template.backend if isinstance(value, str) and "{" in value)
+        changed = {key: filled(value, values) for key, value in texts}
         return replace(
             template,
             name=filled(template.name, values),

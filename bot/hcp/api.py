@@ -7,6 +7,7 @@ Sources: "API documentation" (rate limiting, pagination, inclusion of related re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,10 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
+from bot.core.evidence import Trouble
 from bot.core.systems import HCP
-from bot.http.client import Client, Errors, Limits, Refusal, denied, garbled
-from bot.http.pages import MOST_PAGES, every_page
+from bot.http.client import Client, Errors, Failed, Limits, Refusal, denied, garbled
+from bot.http.pages import MOST_PAGES, MOST_PAGES_OF_STATES, every_page
 from bot.http.values import Json, inner, is_count, objects, text
 from bot.ports.clock import Clock
 
@@ -58,6 +60,19 @@ class Resource:
         key = self.points_at(relation)
         entry = None if key is None else self.included.get(key)
         return None if key is None or entry is None else Resource(*key, entry, self.included)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long a list may be: pages at most, and how many are read together once their number is known."""
+
+    most: int
+    at_once: int
+
+
+FEW = Extent(MOST_PAGES, 1)
+MANY = Extent(MOST_PAGES_OF_STATES, 6)
+"""For all workspaces: ten thousand are a hundred pages, and the limit is 30 requests a second."""
 
 
 def client_of(
@@ -124,7 +139,7 @@ async def listing(
     *,
     until: Callable[[Resource], bool] = lambda _: False,
     tries: int = 1,
-    most: int = MOST_PAGES,
+    extent: Extent = FEW,
 ) -> list[Resource]:
     """Every entry of a list, each once, up to the page with the first one that `until` looks for.
 
@@ -132,7 +147,7 @@ async def listing(
     own count is read again.
     """
     for _ in range(_LISTINGS):
-        found, total, is_cut = await _pages(client, path, about, kind, params, until, tries, most)
+        found, total, is_cut = await _pages(client, path, about, kind, params, until, tries, extent)
         if is_cut or len(found) >= total:
             return list(found.values())
     raise garbled(f"{SYSTEM} counts {total} entries of {about} and shows only {len(found)}")
@@ -146,12 +161,12 @@ async def _pages(
     params: Mapping[str, str],
     until: Callable[[Resource], bool],
     tries: int,
-    most: int,
+    extent: Extent,
 ) -> tuple[dict[str, Resource], int, bool]:
-    total, is_cut = 0, False
+    total, last, is_cut = 0, 0, False
 
-    async def page(number: int) -> tuple[Sequence[Resource], int | None]:
-        nonlocal total, is_cut
+    async def one_page(number: int) -> tuple[Sequence[Resource], int | None]:
+        nonlocal total, last
         asked = {**params, "page[size]": str(_PER_PAGE), "page[number]": str(number)}
         answer = await client.send("GET", path, about, params=asked, tries=tries, needs=READ)
         body = client.as_object(answer, about)
@@ -162,17 +177,27 @@ async def _pages(
             following = number + 1 if len(entries) >= _PER_PAGE else None
         elif following is not None and (not is_count(following) or following <= number):
             raise garbled(f"{SYSTEM}'s list of {about} names page {following!r} after page {number}")
-        count = pagination.get("total-count")
+        count, pages = pagination.get("total-count"), pagination.get("total-pages")
         total = max(total, count if is_count(count) else 0)
-        is_cut = any(map(until, entries))
-        return entries, None if is_cut else following
+        last = pages if is_count(pages) else last
+        return entries, following
 
-    found = await every_page(
-        page,
-        1,
-        too_much=lambda count: f"{SYSTEM} has more than {count} entries of {about}: too many to read in time",
-        most=most,
-    )
+    async def page(first: int) -> tuple[Sequence[Resource], int | None]:
+        """One page, or several at once where it is known how many there are."""
+        nonlocal is_cut
+        numbers = range(first, max(first, min(last, first + extent.at_once - 1)) + 1)
+        if numbers[-1] > extent.most:
+            raise Failed(Trouble.TOO_MUCH, too_much(extent.most * _PER_PAGE))
+        read = await asyncio.gather(*map(one_page, numbers))
+        entries = [entry for found, _ in read for entry in found]
+        is_cut = any(map(until, entries))
+        follows = all(following is not None for _, following in read)
+        return entries, read[-1][1] if follows and not is_cut else None
+
+    def too_much(count: int) -> str:
+        return f"{SYSTEM} has more than {count} entries of {about}: too many to read in time"
+
+    found = await every_page(page, 1, too_much=too_much, most=extent.most)
     return {entry.id: entry for entry in found}, total, is_cut
 
 

@@ -12,9 +12,8 @@ from bot.backends.hcp.store import OF_ACCOUNTS, HcpStore
 from bot.backends.remote import LISTED_WITHIN, LONG_LIST, Folder, ListingSweep, RemoteBackend, observed
 from bot.core.evidence import Observation
 from bot.core.lock import PlaceKind, Rights
-from bot.hcp.api import READ, SYSTEM, Resource, client_of, listing, projects_path, workspaces_path
+from bot.hcp.api import MANY, READ, SYSTEM, Resource, client_of, listing, projects_path, workspaces_path
 from bot.http.client import Absent, Client, Limits
-from bot.http.pages import MOST_PAGES_OF_STATES
 from bot.http.values import text
 
 _LIMITS = Limits(connect=3, read=8, overall=10)
@@ -68,7 +67,7 @@ async def _held(folder: Folder[HcpStore]) -> Mapping[str, HcpStore]:
         missing.discard(_name(entry))
         return not missing
 
-    found = await listing(store.client, path, about, "workspaces", {}, until=is_last, most=MOST_PAGES_OF_STATES)
+    found = await listing(store.client, path, about, "workspaces", {}, until=is_last, extent=MANY)
     free = {_name(entry) for entry in found if entry.attributes.get("locked") is False}
     return {name: each for name, each in folder.stores.items() if each.workspace.casefold() not in free}
 
@@ -88,7 +87,7 @@ async def _names(client: Client, section: Backend, beginning: str) -> tuple[str,
     if project is not None:
         params["filter[project][id]"] = project
     path = workspaces_path(section.organization)
-    found = await listing(client, path, about, "workspaces", params, most=MOST_PAGES_OF_STATES)
+    found = await listing(client, path, about, "workspaces", params, extent=MANY)
     return tuple(
         name
         for each in found

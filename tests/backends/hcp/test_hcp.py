@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.backends.hcp import kind
 from bot.backends.hcp.kind import KIND
 from bot.backends.hcp.section import Backend
 from bot.backends.hcp.store import OF_ACCOUNTS, OF_RUNS
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Fence, ReleaseResult, StateAbsent
-from bot.hcp.api import ADMIN, APPLY, READ, way_to
+from bot.hcp.api import ADMIN, APPLY, READ, Extent, way_to
 from bot.http.client import Failed
 from tests.backends.hcp.world import ORGANIZATION, STATE
 from tests.worlds.clocks import WallClock
@@ -528,6 +529,16 @@ async def test_a_project_that_is_not_shown_has_no_list_and_not_an_empty_one(acme
 
 
 async def test_a_list_of_workspaces_is_read_to_its_last_page(hcp):
-    for number in range(101):
-        hcp.hcp.runs.add_workspace("acme", f"s{number:03}")
-    assert len((await names(hcp)).value) == 102
+    for number in range(1_001):
+        hcp.hcp.runs.workspaces[f"ws-{number}"] = replace(hcp.workspace, id=f"ws-{number}", name=f"s{number:04}")
+    found = await names(hcp)
+    assert len(set(found.value)) == len(found.value) == 1_002
+
+
+async def test_a_list_of_too_many_workspaces_is_no_list(hcp, monkeypatch):
+    monkeypatch.setattr(kind, "MANY", Extent(2, at_once=6))
+    for number in range(201):
+        hcp.hcp.runs.workspaces[f"ws-{number}"] = replace(hcp.workspace, id=f"ws-{number}", name=f"s{number:04}")
+    found = await names(hcp)
+    assert found.trouble is Trouble.TOO_MUCH
+    assert "more than 200 entries of the workspaces of acme" in found.detail

@@ -272,7 +272,10 @@ class HcpStandIn(FaultyCi):
         number = int(request.query.get("page[number]", 1))
         shown, after = cut(entries, (number - 1) * size, size)
         following = number + 1 if after else None
-        pagination = {"current-page": number, "next-page": following, "total-count": len(entries)}
+        pages = -(-len(entries) // size)
+        pagination = {
+            "current-page": number, "next-page": following, "total-pages": pages, "total-count": len(entries),
+        }  # fmt: skip
         return {"data": [shape(entry) for entry in shown], "meta": {"pagination": pagination}}
 
     def _workspace_json(self, each: Workspace) -> dict[str, Any]:
