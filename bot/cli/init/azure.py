@@ -11,10 +11,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.cli.init.holes import hole, replaced
+from bot.cli.init.elsewhere import by_inputs, is_a_check
+from bot.cli.init.holes import hole, is_known, replaced
 from bot.cli.init.shell import Session, joined, use_of
 from bot.cli.init.syntax import listed, mapping, plain, yaml_of
 from bot.cli.init.tree import Checkout, Place
@@ -23,7 +24,12 @@ from bot.cli.init.uses import Seen, Use
 CI = "azure"
 _ROOT = frozenset({"trigger", "pr", "schedules", "pool", "resources", "extends"})
 _PARTS = frozenset({"stages", "jobs", "steps", "extends"})
-_FOLDERS = re.compile(r"(^|/)(\.?azure-?pipelines?|\.azuredevops|\.?pipelines?|\.?ado)(/|$)", re.IGNORECASE)
+_SIGNS = (
+    re.compile(r"(?m)^(trigger|pr|schedules|pool|resources)\s*:"),
+    re.compile(r"(?m)^(stages|jobs|steps|extends)\s*:"),
+)
+"""What a pipeline has at its left edge, in whatever folder it is."""
+
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}|\$\(([A-Za-z_][\w.]*)\)", re.DOTALL)
 _EACH = re.compile(r"\$\{\{\s*each\s+(\w+)\s+in\s+parameters\.(\w+)\s*\}\}")
 _TASK = re.compile(r"(.*\.)?Terraform(TaskV\d|Task|CLI|-cli)?@\d+", re.IGNORECASE)
@@ -36,7 +42,9 @@ _INPUTS = {
     "backendgcpbucketname": "bucket",
     "backendgcpprefix": "prefix",
 }
+_GIVEN = ("variables.Build", "variables.System", "variables.Agent", "variables.Pipeline")
 _DEEPEST = 6
+_STEPS = 4
 _MOST_VALUES = 200
 
 
@@ -46,7 +54,17 @@ class _Scope:
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def text(self, given: object) -> str:
-        return replaced(plain(given), _EXPRESSION, lambda found: self._value_of((found[1] or found[2]).strip()))
+        text = plain(given)
+        for _ in range(_STEPS):  # a parameter's value may have a variable in it
+            before = text
+            text = replaced(
+                text,
+                _EXPRESSION,
+                lambda found: self._value_of((found[1] or found[2]).strip(), is_compiled=bool(found[1])),
+            )
+            if text == before:
+                break
+        return text
 
     def value(self, given: object) -> Any:
         """A list or mapping where an expression is all of the text, and names one."""
@@ -54,9 +72,15 @@ class _Scope:
         known = self.values.get(found[1]) if found else None
         return known if isinstance(known, dict | list) else self.text(given) if isinstance(given, str) else given
 
-    def _value_of(self, expression: str) -> str:
+    def _value_of(self, expression: str, *, is_compiled: bool = False) -> str:
+        changed = re.fullmatch(r"(lower|upper)\((.*)\)", expression)
+        if changed:
+            inner = self._value_of(changed[2].strip(), is_compiled=is_compiled)
+            return inner if not is_known(inner) else inner.lower() if changed[1] == "lower" else inner.upper()
         indexed = re.sub(r"\[\s*'([^']+)'\s*\]", r".\1", expression)
         known = self.values.get(indexed, self.values.get(f"variables.{indexed}"))
+        if known is None and is_compiled and indexed.startswith("variables.") and not indexed.startswith(_GIVEN):
+            return ""  # a template sees the variables of the files, and no other ones
         return plain(known) if known is not None and not isinstance(known, dict | list) else hole(indexed)
 
     def inside(self, values: Mapping[str, Any]) -> _Scope:
@@ -65,18 +89,16 @@ class _Scope:
 
 def uses(checkout: Checkout) -> Iterator[Use]:
     for path in checkout.matching("*.yml", "*.yaml"):
-        name, folder = posixpath.basename(path), posixpath.dirname(path)
-        if not (re.match(r"\.?azure[-_]?pipelines?", name, re.IGNORECASE) or _FOLDERS.search(folder)):
-            continue
-        if folder == ".github/workflows":
+        name, text = posixpath.basename(path), checkout.text(path) or ""
+        is_named = re.match(r"\.?azure[-_]?pipelines?", name, re.IGNORECASE) is not None
+        if path.startswith(".github/") or not (is_named or all(sign.search(text) for sign in _SIGNS)):
             continue
         document = mapping(yaml_of(checkout, path))
-        is_named = re.match(r"azure[-_]pipelines?", name.lower()) is not None
         if not _PARTS & document.keys() or not (_ROOT & document.keys() or is_named):
             continue
         project = _project(checkout)
         asks = f"which number has the pipeline of {path} (definitionId in its address)?"
-        seen = Seen(CI, (("project", project), ("definition", "")), asks)
+        seen = Seen(CI, (("project", project), ("definition", "")), asks, path)
         yield from _Pipeline(checkout, path, seen).uses(document, _Scope(), 0)
 
 
@@ -108,7 +130,7 @@ class _Pipeline:
     seen: Seen
 
     def uses(self, document: Mapping[Any, Any], scope: _Scope, depth: int) -> Iterator[Use]:
-        scope = _with_parameters(document, scope)
+        scope = _with_parameters(document, scope, is_open=not depth)
         yield from self._part(document, scope, depth)
 
     def _part(self, given: Any, scope: _Scope, depth: int) -> Iterator[Use]:
@@ -143,8 +165,13 @@ class _Pipeline:
         found = list[Use]()
         for steps in _steps_in(job):
             found += self._steps(steps, scope, session, depth)
+        for call in session.calls:
+            use = use_of(call, self.seen, {**scope.options, **session.options})
+            tasks = [each for each in found if each.folder == call.folder and each.overrides]
+            # what a task says of the backend is part of this initialisation
+            found = [each for each in found if each not in tasks]
+            yield from [replace(use, overrides=each.overrides, at=each.at) for each in tasks] or [use]
         yield from found
-        yield from (use_of(call, self.seen, scope.options) for call in session.calls)
 
     def _steps(self, steps: Any, scope: _Scope, session: Session, depth: int) -> Iterator[Use]:
         for given in listed(steps):
@@ -186,8 +213,17 @@ class _Pipeline:
         if overrides:
             yield Use(folder, at, self.seen, overrides=overrides, options=scope.options, env=dict(session.env))
 
+    def _elsewhere(self, part: Mapping[Any, Any], scope: _Scope) -> Iterator[Use]:
+        """A template of another repository, with the parameters that it is given."""
+        name = plain(part.get("template"))
+        if "@" in name and not name.endswith("@self") and not is_a_check(name.partition("@")[0]):
+            given = {str(key): scope.text(value) for key, value in mapping(part.get("parameters")).items()}
+            at = Place(self.path, getattr(part, "line", 1))
+            yield from by_inputs(given, at, self.seen, scope.options, name)
+
     def _template(self, part: Mapping[Any, Any], scope: _Scope, depth: int) -> Iterator[Use]:
         path, document = self._file(plain(part.get("template")), depth)
+        yield from self._elsewhere(part, scope)
         if document:
             given = {f"parameters.{key}": scope.value(value) for key, value in mapping(part.get("parameters")).items()}
             inner = _Scope({**_kept(scope), **dict(_flat(given))}, scope.options)
@@ -195,6 +231,7 @@ class _Pipeline:
 
     def _step_template(self, part: Mapping[Any, Any], scope: _Scope, session: Session, depth: int) -> Iterator[Use]:
         path, document = self._file(plain(part.get("template")), depth)
+        yield from self._elsewhere(part, scope)
         if document:
             given = {f"parameters.{key}": scope.value(value) for key, value in mapping(part.get("parameters")).items()}
             inner = _with_parameters(document, _Scope({**_kept(scope), **dict(_flat(given))}, scope.options))
@@ -220,12 +257,15 @@ class _Pipeline:
                 found[f"variables.{plain(each['name'])}"] = scope.inside(found).text(each["value"])
             elif "template" in each:
                 _, document = self._file(scope.text(each["template"]), 0)
-                found |= self._variables(document.get("variables"), scope.inside(found))
+                given = {f"parameters.{key}": scope.inside(found).value(value)
+                         for key, value in mapping(each.get("parameters")).items()}  # fmt: skip
+                inner = _with_parameters(document, scope.inside(found).inside(dict(_flat(given))))
+                found |= self._variables(document.get("variables"), inner)
         return found
 
 
-def _with_parameters(document: Mapping[Any, Any], scope: _Scope) -> _Scope:
-    """The parameters that nobody gave have their defaults, or one of their values."""
+def _with_parameters(document: Mapping[Any, Any], scope: _Scope, *, is_open: bool = False) -> _Scope:
+    """The parameters that nobody gave have their defaults. `is_open`: a person may choose one of their values."""
     made = _Scope(dict(scope.values), dict(scope.options))
     declared = document.get("parameters")
     listed_ = (
@@ -238,7 +278,7 @@ def _with_parameters(document: Mapping[Any, Any], scope: _Scope) -> _Scope:
         if name in made.values:
             continue
         values = tuple(plain(value) for value in listed(each.get("values")))
-        if values:
+        if values and (is_open or "default" not in each):
             made.options[name] = values
         elif "default" in each:
             made.values |= dict(_flat({name: each["default"]}))

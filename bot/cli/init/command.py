@@ -10,8 +10,9 @@ import typer
 
 from bot.cli.frame import FAILED, OK, WRONG, complain
 from bot.cli.init import azure, github, gitlab, others
+from bot.cli.init.blocks import Root
 from bot.cli.init.join import Found, joined_up, named, without_doubles
-from bot.cli.init.roots import Root, roots
+from bot.cli.init.roots import roots
 from bot.cli.init.tree import Checkout, opened
 from bot.cli.init.uses import Use
 from bot.cli.init.write import Written, written

@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.cli.init.holes import hole, is_known, replaced
-from bot.cli.init.shell import Session, joined, use_of
+from bot.cli.init.elsewhere import HINT, by_inputs, is_a_check
+from bot.cli.init.expressions import Values, values_of
+from bot.cli.init.holes import hole, is_known, name_of, replaced
+from bot.cli.init.shell import ENV_FILE, OUTPUT_FILE, Session, joined, use_of
 from bot.cli.init.syntax import listed, mapping, plain, yaml_of
 from bot.cli.init.tree import Checkout, Place
 from bot.cli.init.uses import Seen, Use
@@ -23,12 +25,9 @@ from bot.cli.init.uses import Seen, Use
 CI = "github"
 _FOLDER = ".github/workflows"
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_FILES = (f"{ENV_FILE}.", f"{OUTPUT_FILE}.")
 _MOST_COMBINATIONS = 256
 _DEEPEST = 4
-_HINT = re.compile(r"terra(form|grunt)|tofu|(^|[-_/])tf([-_/.]|$)", re.IGNORECASE)
-_CHECKING = re.compile(
-    r"setup-|tflint|tfsec|checkov|docs|fmt|validate|lint|scan|trivy|cost|version|summar|comment|lock"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +54,42 @@ _ACTIONS = {
 
 @dataclass
 class _Scope:
-    """What `${{ … }}` can mean in one combination of a job's matrix."""
+    """What `${{ … }}` can mean in one combination of a job's matrix. `without_inputs`: it also runs without any."""
 
     values: dict[str, str] = field(default_factory=dict)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    without_inputs: bool = False
 
     def text(self, given: object) -> str:
         return replaced(plain(given), _EXPRESSION, lambda found: self._value_of(found[1].strip()))
 
+    def all(self, expression: str) -> Values:
+        return values_of(expression, self.values, self.options, without_inputs=self.without_inputs)
+
+    def inside(self, values: Mapping[str, str]) -> _Scope:
+        return _Scope({**self.values, **values}, dict(self.options), self.without_inputs)
+
     def _value_of(self, expression: str) -> str:
-        for part in expression.split("||"):
-            name = part.strip().strip("()")
-            quoted = re.fullmatch(r"'([^']*)'", name)
-            if quoted:
-                return quoted[1]
-            if name in self.values:
-                return self.values[name]
-        if expression.startswith("format("):
-            found = re.fullmatch(r"format\('([^']*)',\s*(.*)\)", expression)
-            if found:
-                given = [self._value_of(each.strip()) for each in found[2].split(",")]
-                return replaced(found[1], re.compile(r"\{(\d+)\}"), lambda m: _at(given, int(m[1])))
-        return hole(expression.partition("||")[0])
+        found = self.all(expression)
+        if len(found) == 1:
+            return plain(found[0]) if not isinstance(found[0], list | dict) else hole(expression)
+        texts = [value for value in found if isinstance(value, str) and value]
+        known = tuple(value for value in texts if is_known(value))
+        if known:
+            self.options[name_of(expression)] = known
+        return hole(expression)
+
+    def hand_on(self, session: Session, step: str) -> None:
+        """What the scripts of a step have written for the steps after it."""
+        self.options |= {name: values for name, values in session.options.items() if name not in self.options}
+        for name in [name for name in session.env if name.startswith(_FILES)]:
+            value = session.env.pop(name)
+            kind, _, own = name.partition(".")
+            if kind == ENV_FILE:
+                session.env[own] = value
+                self.values[f"env.{own}"] = value
+            elif step:
+                self.values[f"steps.{step}.outputs.{own}"] = value
 
     def with_env(self, env: object) -> dict[str, str]:
         made = {str(name): self.text(value) for name, value in mapping(env).items()}
@@ -96,7 +109,7 @@ def uses(checkout: Checkout) -> Iterator[Use]:
             continue  # its runs are those of the workflows that call it
         keys = (("repo", repo), ("workflow", posixpath.basename(path)))
         seen = Seen(CI, keys, "" if repo else "which repository on GitHub is this (owner/name)?")
-        scope = _Scope(_fixed(repo))
+        scope = _Scope(_fixed(repo), without_inputs=set(triggers) != {"workflow_dispatch"})
         manual = mapping(mapping(triggers.get("workflow_dispatch")).get("inputs"))
         _take_inputs(scope, manual, {}, is_open=True)
         yield from _Workflow(checkout, path, seen).uses(workflow, scope, 0)
@@ -144,16 +157,19 @@ class _Workflow:
     def uses(self, workflow: Mapping[Any, Any], scope: _Scope, depth: int) -> Iterator[Use]:
         env = scope.with_env(workflow.get("env"))
         folder = _default_folder(workflow, scope)
-        for given in mapping(workflow.get("jobs")).values():
+        for name, given in mapping(workflow.get("jobs")).items():
             job = mapping(given)
             for values in _combinations(job, scope):
-                inner = _Scope(scope.values | values, scope.options)
+                inner = scope.inside(values)
                 if "uses" in job:
-                    yield from self._called(job, inner, depth)
+                    yield from self._called(job, inner, depth, folder)
                 else:
                     yield from self._job(job, inner, env, folder)
+                for output, value in mapping(job.get("outputs")).items():
+                    scope.values[f"needs.{name}.outputs.{output}"] = inner.text(value)
+                    scope.options |= {key: each for key, each in inner.options.items() if key not in scope.options}
 
-    def _called(self, job: Mapping[Any, Any], scope: _Scope, depth: int) -> Iterator[Use]:
+    def _called(self, job: Mapping[Any, Any], scope: _Scope, depth: int, folder: str) -> Iterator[Use]:
         """A reusable workflow: of this repository it is read, of another one its inputs may name a folder."""
         name = plain(job.get("uses"))
         given = {str(key): scope.text(value) for key, value in mapping(job.get("with")).items()}
@@ -162,15 +178,15 @@ class _Workflow:
         if self.seen.keys[0][1] and local.startswith(f"{self.seen.keys[0][1]}/"):
             local = local.removeprefix(f"{self.seen.keys[0][1]}/")
         if not self.checkout.has(local):
-            if _HINT.search(name) or _HINT.search(" ".join(map(str, given))):
-                yield from _by_inputs(given, at, self.seen, scope)
+            if not is_a_check(name.partition("@")[0]):
+                yield from by_inputs(given, at, self.seen, scope.options, name, folder=folder)
             return
         if depth >= _DEEPEST:
             return
         workflow = mapping(yaml_of(self.checkout, local))
         call = mapping(_triggers(workflow).get("workflow_call"))
         kept = {key: value for key, value in scope.values.items() if key.startswith("github.")}
-        inner = _Scope(kept, dict(scope.options))
+        inner = _Scope(kept, dict(scope.options), scope.without_inputs)
         _take_inputs(inner, mapping(call.get("inputs")), given, is_open=False)
         yield from _Workflow(self.checkout, local, self.seen).uses(workflow, inner, depth + 1)
 
@@ -179,13 +195,13 @@ class _Workflow:
         folder = _default_folder(job, scope) or folder
         session = Session(self.checkout, Place(self.path, getattr(job, "line", 1)), dict(env), folder)
         yield from self._steps(listed(job.get("steps")), scope, session, 0)
-        yield from (use_of(call, self.seen, scope.options) for call in session.calls)
+        yield from (use_of(call, self.seen, {**scope.options, **session.options}) for call in session.calls)
 
     def _steps(self, steps: list[Any], scope: _Scope, session: Session, depth: int) -> Iterator[Use]:
         for given in steps:
             step = mapping(given)
             at = Place(self.path, getattr(step, "line", 1))
-            inner = _Scope(dict(scope.values), scope.options)
+            inner = _Scope(dict(scope.values), scope.options, scope.without_inputs)
             own = inner.with_env(step.get("env"))
             if "run" in step:
                 session.at = at
@@ -195,7 +211,9 @@ class _Workflow:
                 if where is not None:
                     session.folder = joined("", inner.text(where))
                 session.run(inner.text(step["run"]), at=at)
-                session.folder, session.env = before
+                handed_on = {name: value for name, value in session.env.items() if name.startswith(_FILES)}
+                session.folder, session.env = before[0], before[1] | handed_on
+                scope.hand_on(session, plain(step.get("id")))
             elif "uses" in step:
                 with_ = {str(key): inner.text(value) for key, value in mapping(step.get("with")).items()}
                 yield from self._action(plain(step["uses"]), with_, at, inner, session, depth)
@@ -211,8 +229,8 @@ class _Workflow:
             if re.fullmatch(pattern, plain_name):
                 yield from _by_action(plain_name, inputs, given, at, self.seen, scope, session)
                 return
-        if _HINT.search(plain_name) and not _CHECKING.search(plain_name):
-            yield from _by_inputs(given, at, self.seen, scope, session.env)
+        if HINT.search(plain_name) and not is_a_check(plain_name):
+            yield from by_inputs(given, at, self.seen, scope.options, name, env=session.env)
 
     def _composite(
         self, name: str, given: dict[str, str], scope: _Scope, session: Session, depth: int
@@ -223,8 +241,8 @@ class _Workflow:
         if not path or depth >= _DEEPEST:
             return
         action = mapping(yaml_of(self.checkout, path))
-        inner = _Scope({key: value for key, value in scope.values.items() if not key.startswith("inputs.")})
-        inner.options = scope.options
+        values = {key: value for key, value in scope.values.items() if not key.startswith(("inputs.", "steps."))}
+        inner = _Scope(values, scope.options, scope.without_inputs)
         _take_inputs(inner, mapping(action.get("inputs")), given, is_open=False)
         inner.values |= {"github.action_path": folder}
         steps = listed(mapping(action.get("runs")).get("steps"))
@@ -232,6 +250,7 @@ class _Workflow:
         before = session.folder
         session.folder = ""  # a composite action does not have the job's default folder
         yield from below._steps(steps, inner, session, depth + 1)
+        scope.values |= {key: value for key, value in inner.values.items() if key.startswith("env.")}
         session.folder = before
 
 
@@ -243,7 +262,7 @@ def _by_action(
     folder = joined("", given.get(inputs.folder, "") or ".")
     # the files of these actions are named from the checkout's folder
     near = [posixpath.relpath(file, folder or ".") if is_known(file) else file for file in files]
-    command = given.get(inputs.command, "") or name.rpartition("-")[2]
+    command = given.get(inputs.command, "") or re.sub(r".*?(terraform|tofu)-", "", name)
     yield Use(
         folder=folder,
         at=at,
@@ -255,30 +274,6 @@ def _by_action(
         applies=not re.match(r"(fmt|validate|output|version|hcl|remote)", command),
         below="run-all" in command or "--all" in command,
     )
-
-
-def _by_inputs(
-    given: Mapping[str, str],
-    at: Place,
-    seen: Seen,
-    scope: _Scope,
-    env: Mapping[str, str] | None = None,
-) -> Iterator[Use]:
-    """Something unknown that has Terraform in its name: inputs with a folder's and a workspace's name are believed."""
-    names = {key.lower().replace("-", "_"): value for key, value in given.items()}
-    folder = next((value for key, value in names.items() if re.search(r"dir|path|root|folder", key) and value), "")
-    config = [value for key, value in names.items() if "backend" in key and value and "=" not in key]
-    workspace = next((value for key, value in names.items() if "workspace" in key and value), None)
-    if folder or config or workspace:
-        yield Use(
-            folder=joined("", folder),
-            at=at,
-            pipeline=seen,
-            config=tuple(each for value in config for each in value.replace("-backend-config=", "").split()),
-            workspace=workspace,
-            env=dict(env or {}),
-            options=scope.options,
-        )
 
 
 def _default_folder(given: Mapping[Any, Any], scope: _Scope) -> str:
@@ -312,10 +307,12 @@ def _combinations(job: Mapping[Any, Any], scope: _Scope) -> Iterator[dict[str, s
 
 
 def _values(value: object, scope: _Scope) -> list[Any]:
-    """The values of one axis. An expression in its place is one that is not known."""
+    """The values of one axis, all that an expression in its place can give."""
     if isinstance(value, list):
         return value
-    return [scope.text(value)]
+    whole = re.fullmatch(r"\$\{\{(.*)\}\}", value.strip(), re.DOTALL) if isinstance(value, str) else None
+    found = scope.all(whole[1].strip()) if whole else (scope.text(value),)
+    return [one for each in found for one in (each if isinstance(each, list) else [each])]
 
 
 def _flat(prefix: str, value: Any, scope: _Scope) -> Iterator[tuple[str, str]]:

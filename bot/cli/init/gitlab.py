@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
 
+from bot.cli.init.elsewhere import HINT, by_inputs, is_a_check
 from bot.cli.init.holes import hole
 from bot.cli.init.shell import Session, expanded, joined, use_of
 from bot.cli.init.syntax import listed, mapping, plain, yaml_of
@@ -33,6 +34,7 @@ _MOST_COMBINATIONS = 200
 def uses(checkout: Checkout) -> Iterator[Use]:
     start = next((file for file in _FILES if checkout.has(file)), None)
     if start is None:
+        yield from _of_other_projects(checkout)
         return
     remote = checkout.remote_on(CI)
     project = remote.path if remote else ""
@@ -63,9 +65,18 @@ def uses(checkout: Checkout) -> Iterator[Use]:
     env = _settled(fixed | variables)
     for path, document in read.items():
         yield from _templates(path, document, env, seen)
+        yield from _elsewhere(path, document, env, seen)
     for name in jobs:
         if not name.startswith("."):
             yield from _job(checkout, name, jobs, default, env, seen)
+
+
+def _of_other_projects(checkout: Checkout) -> Iterator[Use]:
+    """Files in folders of their own: they are read by projects of which a part is here, or that name them."""
+    for path in checkout.matching(*_FILES):
+        seen = Seen(CI, (("project", ""),), f"which project on GitLab runs {path} (group/name)?", path)
+        likely = HINT.search(checkout.text(path) or "") is not None
+        yield Use("", Place(path), seen, applies=likely, elsewhere=path)
 
 
 def _local(checkout: Checkout, document: Mapping[Any, Any]) -> Iterator[str]:
@@ -111,6 +122,21 @@ def _templates(path: str, document: Mapping[Any, Any], env: Mapping[str, str], s
             yield _managed(inputs.get("root_dir", ""), name, Place(path, line), seen, env)
 
 
+def _elsewhere(path: str, document: Mapping[Any, Any], env: Mapping[str, str], seen: Seen) -> Iterator[Use]:
+    """What is included from other projects, with its inputs."""
+    for include in listed(document.get("include")):
+        about = mapping(include)
+        names = [plain(about.get(key)) for key in ("project", "remote", "component") if about.get(key)]
+        if not names or "components/opentofu/" in names[0]:
+            continue
+        files = [plain(each) for each in listed(about.get("file"))] or [""]
+        inputs = {str(key): expanded(plain(value), env) for key, value in mapping(about.get("inputs")).items()}
+        for file in files:
+            if is_a_check(file):
+                continue
+            yield from by_inputs(inputs, Place(path, getattr(about, "line", 1)), seen, {}, f"{names[0]} {file}".strip())
+
+
 def _managed(folder: str, name: str, at: Place, seen: Seen, env: Mapping[str, str]) -> Use:
     address = f"{env.get('CI_API_V4_URL', '')}/projects/{env.get('CI_PROJECT_ID', '')}/terraform/state/{name}"
     address = env.get("TF_ADDRESS") or address
@@ -137,8 +163,13 @@ def _job(
             line for part in ("before_script", "script", "after_script") for line in _lines(job.get(part), jobs, 0)
         ]
         session.run("\n".join(script))
+        parents = [parent for parent in map(plain, listed(job.get("extends"))) if parent not in jobs]
+        if parents and HINT.search(" ".join([*parents, *_variables(job.get("variables"))])):
+            given = {**values, **_variables(job.get("variables"))}
+            given = {key: expanded(value, values) for key, value in given.items() if key.startswith(("TF_", "TG_"))}
+            yield from by_inputs(given, at, seen, session.options, parents[0])
         for call in session.calls:
-            yield _of_call(use_of(call, seen, {}), call.program, values)
+            yield _of_call(use_of(call, seen, session.options), call.program, values)
 
 
 def _of_call(use: Use, program: str, env: Mapping[str, str]) -> Use:

@@ -8,17 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-_EDGE = "\x00"
-_HOLE = re.compile(f"{_EDGE}([^{_EDGE}]*){_EDGE}")
+EDGE = "\x00"
+"""Before and after a hole."""
+
+_HOLE = re.compile(f"{EDGE}([^{EDGE}]*){EDGE}")
 
 
 def hole(name: str) -> str:
     """What stands for a part that is not known. A script's words are split at spaces, so the name has none."""
-    return f"{_EDGE}{re.sub(r'[^A-Za-z0-9_.-]+', '_', name).strip('_')[:60] or 'unknown'}{_EDGE}"
+    return f"{EDGE}{name_of(name)}{EDGE}"
+
+
+def name_of(name: str) -> str:
+    """The name that a hole has: that of a variable or an expression, in signs that fit in a word of a script."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_")[:60] or "unknown"
 
 
 def is_known(text: str) -> bool:
-    return _EDGE not in text
+    return EDGE not in text
 
 
 def holes_in(text: str) -> tuple[str, ...]:

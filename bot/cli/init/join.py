@@ -14,20 +14,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.cli.init.blocks import Root
 from bot.cli.init.holes import bound, filled, holes_in, is_known, shown
 from bot.cli.init.keys import Keys, keys_of
-from bot.cli.init.roots import Root
-from bot.cli.init.shell import joined
+from bot.cli.init.shell import FOLDER, joined
 from bot.cli.init.syntax import hcl_of
 from bot.cli.init.tree import Checkout, Place
 from bot.cli.init.uses import Seen, Use
 from bot.config.models import BACKEND_SECTIONS
 
 _MOST_VARIANTS = 200
+_MOST_NAMED = 8
+_MOST_ELSEWHERE = 12
 _EXAMPLES = re.compile(r"(^|/)(examples?|tests?|fixtures?|testdata|samples?|\.examples?)(/|$)")
 _CONFIG_FILES = re.compile(r"\.tfbackend$|backend[^/]*\.(hcl|conf|config|tfvars|tf)$|\.backend(\.\w+)?$", re.IGNORECASE)
 _VALUES_FILES = re.compile(r"(?:^|/)([\w.-]+?)\.tfvars$")
 _PRODUCTION = re.compile(r"(?<!non-)(?<!non)(?<!pre-)(?<!pre)\b(?:prod|production|prd)(?![a-z])", re.IGNORECASE)
+_SAME_OBJECT = frozenset({"region", "use_lockfile", "dynamodb_table"})
+"""Keys that do not say which object it is."""
+
 _PLAIN_WORDS = frozenset({
     "terraform", "infra", "infrastructure", "environments", "environment", "envs", "env", "live", "stacks", "stack",
     "deployments", "deployment", "deploy", "src", "iac", "tf", "accounts", "projects", "workspaces", "backend",
@@ -58,6 +63,9 @@ class State:
     unseen: list[str] = field(default_factory=list)
     """Systems that run Terraform on it and that tflock cannot ask."""
     name: str = ""
+    asks_for_workspace: bool = False
+    is_chosen: bool = False
+    """A pipeline selects its workspace by name, also if that is the default one."""
 
     @property
     def missing(self) -> list[str]:
@@ -78,19 +86,71 @@ class Found:
 
 def joined_up(checkout: Checkout, roots: Sequence[Root], uses: Sequence[Use]) -> Found:
     """The states of one checkout, complete or not, without names."""
-    found, matched = Found(), set[int]()
+    found = Found()
+    examples = [root for root in roots if _EXAMPLES.search(root.folder)]
+    found.questions += [
+        f"{root.at}: is this a state of yours? It lies among examples, so it is left out." for root in examples
+    ]
+    roots = [root for root in roots if root not in examples]
+    bindings = _bindings([*roots, *examples], uses)
     for root in roots:
-        if _EXAMPLES.search(root.folder):
-            found.questions.append(f"{root.at}: is this a state of yours? It lies among examples, so it is left out.")
-            continue
-        states = _states_of(checkout, root, uses, matched)
-        found.states += states
-    for index, use in enumerate(uses):
-        if index not in matched and use.applies and use.pipeline is not None and roots:
-            where = f"the folder {shown(use.folder) or '.'} has no backend block"
-            found.questions.append(f"{use.at}: on which state does this run Terraform? As far as can be read, {where}.")
+        mine = [(use, bindings[index][root.folder]) for index, use in enumerate(uses) if root.folder in bindings[index]]
+        found.states += _states_of(checkout, root, mine, found.questions)
+    if roots:
+        unmatched = [use for index, use in enumerate(uses) if not bindings[index] and use.pipeline is not None]
+        found.questions += _asked_of(checkout, unmatched)
+        found.questions += _asked_elsewhere(uses, found.states)
+        found.questions += _asked_workspaces(found.states)
     _share_regions(found.states)
     return found
+
+
+def _asked_of(checkout: Checkout, uses: Sequence[Use]) -> Iterator[str]:
+    """What runs Terraform in folders without a backend block. Where the folder is there, its state is the job's own."""
+    with_code = {posixpath.dirname(file) or "." for file in checkout.files if file.endswith((".tf", ".tofu"))}
+    unknown, local = dict[str, Place](), dict[str, Place]()
+    for use in uses:
+        if use.applies and not use.elsewhere:
+            folder = use.folder or "."
+            is_there = folder in with_code or any(bound(folder, each) is not None for each in with_code)
+            (local if is_there else unknown).setdefault(shown(folder), use.at)
+    for folder, at in unknown.items():
+        yield (
+            f"{at}: on which state does this run Terraform? As far as can be read, the folder {folder} has no backend "
+            "block."
+        )
+    if local:
+        named = ", ".join(f"{folder} ({at})" for folder, at in itertools.islice(local.items(), _MOST_NAMED))
+        more = f" and {len(local) - _MOST_NAMED} more" if len(local) > _MOST_NAMED else ""
+        yield (
+            "Is the backend of these folders written by something else? Pipelines run Terraform there, and no file has "
+            f"a backend block, so their state is only the job's: {named}{more}."
+        )
+
+
+def _asked_elsewhere(uses: Sequence[Use], states: Sequence[State]) -> Iterator[str]:
+    """Pipelines that call what cannot be read here. What is not likely to run Terraform is asked only where a state has
+    no pipeline yet.
+    """
+    is_open = any(not state.pipelines and not state.unseen for state in states)
+    places = dict[str, list[str]]()
+    for use in uses:
+        if use.elsewhere and (use.applies or is_open):
+            places.setdefault(use.elsewhere, []).append(str(use.at))
+    if places:
+        named = ", ".join(f"{name} ({at[0]})" for name, at in itertools.islice(places.items(), _MOST_ELSEWHERE))
+        more = f" and {len(places) - _MOST_ELSEWHERE} more" if len(places) > _MOST_ELSEWHERE else ""
+        yield f"On which states do these run Terraform, if they do? They cannot be read here: {named}{more}."
+
+
+def _asked_workspaces(states: Sequence[State]) -> Iterator[str]:
+    folders = [*dict.fromkeys(state.folder or "." for state in states if state.asks_for_workspace)]
+    if folders:
+        more = f" and {len(folders) - _MOST_NAMED} more" if len(folders) > _MOST_NAMED else ""
+        yield (
+            f"Which workspaces are there besides the default one? The code of these folders asks for its workspace: "
+            f"{', '.join(folders[:_MOST_NAMED])}{more}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,42 +166,124 @@ class _Variant:
     mapped: tuple[Mapped, ...] = ()
 
 
-def _states_of(checkout: Checkout, root: Root, uses: Sequence[Use], matched: set[int]) -> list[State]:
-    variants = list[_Variant]()
-    for index, use in enumerate(uses):
-        binding = _binding(root, use)
-        if binding is not None:
-            matched.add(index)
-            variants += _variants(checkout, root, use, binding)
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """What the holes of a use's folder are, where that is this folder. `guess`: why it may be another one."""
+
+    values: Mapping[str, str]
+    guess: str = ""
+
+
+def _bindings(roots: Sequence[Root], uses: Sequence[Use]) -> list[dict[str, _Binding]]:
+    """For each use the folders that it may run in."""
+    return [{} if use.elsewhere else _bound(roots, use) or _nearly_bound(roots, use) for use in uses]
+
+
+def _bound(roots: Sequence[Root], use: Use) -> dict[str, _Binding]:
+    found = dict[str, _Binding]()
+    for root in roots:
+        folder = root.folder or "."
+        if use.below and is_known(use.folder) and (folder.startswith(f"{use.folder}/") or not use.folder):
+            found[root.folder] = _Binding({}, f"it runs in all folders below {use.folder or '.'}")
+            continue
+        values = bound(use.folder or ".", folder)
+        # a branch of a script says which folders there are
+        if values is None or any(name == FOLDER and folder not in use.options.get(name, (folder,)) for name in values):
+            continue
+        guess = "" if is_known(use.folder) else f"its folder is only known when it runs ({shown(use.folder)})"
+        found[root.folder] = _Binding(values, guess)
+    return found
+
+
+def _nearly_bound(roots: Sequence[Root], use: Use) -> dict[str, _Binding]:
+    """Folders that a use may mean that names none of them: those below, if what it runs cannot be read; or those of
+    the same name, if it runs in a copy of the checkout.
+    """
+    if use.guess and use.folder and is_known(use.folder):
+        return {
+            root.folder: _Binding({}, f"it names a folder above, {use.folder}")
+            for root in roots
+            if root.folder.startswith(f"{use.folder}/")
+        }
+    first, *rest = use.folder.split("/")
+    if is_known(first) or not rest or not is_known(rest[-1]):
+        return {}
+    guess = f"it runs in a copy ({shown(use.folder)})"
+    tail = "/".join(rest)
+    near = [root for root in roots if f"/{root.folder}".endswith(f"/{tail}")]
+    near = near or [root for root in roots if posixpath.basename(root.folder) == rest[-1]]
+    beside = posixpath.dirname(use.at.file)
+    while beside:
+        close = [root for root in near or roots if root.folder.startswith(f"{beside}/")]
+        if close:
+            near = close
+            break
+        beside = posixpath.dirname(beside)
+    return {root.folder: _Binding({}, guess) for root in near}
+
+
+def _states_of(
+    checkout: Checkout, root: Root, uses: Sequence[tuple[Use, _Binding]], questions: list[str]
+) -> list[State]:
+    variants = [variant for use, binding in uses for variant in _variants(checkout, root, use, binding)]
     states = _grouped(root, variants)
-    if not any(not state.missing for state in states):
-        from_files = list(_by_files(checkout, root, variants))
-        made = _grouped(root, from_files)
-        if any(not state.missing for state in made):
-            states = [state for state in made if not state.missing]
+    is_partial = bool(keys_of(root.kind, root.values, None, {}).missing)
+    if is_partial or not states:
+        named = {_identity(state) for state in states if not state.missing}
+        unclear = variants if not named else [each for each in variants if _keys(root, each).missing]
+        made = [state for state in _grouped(root, _by_files(checkout, root, unclear)) if not state.missing]
+        if not named and made:
+            states = made
+        else:
+            states += [state for state in made if _identity(state) not in named]
     if not states:
         states = _grouped(root, [_Variant(root.values, None, {}, "", ())])
-    states = _spread(states)
-    return _by_workspaces(checkout, root, states)
+    states = _spread(states, questions)
+    return _without_repeats(_by_workspaces(checkout, root, states))
 
 
-def _binding(root: Root, use: Use) -> dict[str, str] | None:
-    folder = root.folder or "."
-    if use.below and is_known(use.folder) and (folder.startswith(f"{use.folder}/") or not use.folder):
-        return {}
-    return bound(use.folder or ".", folder)
+def _identity(state: State) -> str:
+    values = state.keys.values.items()
+    return repr(sorted((name, str(value)) for name, value in values if name not in _SAME_OBJECT))
 
 
-def _variants(checkout: Checkout, root: Root, use: Use, binding: Mapping[str, str]) -> Iterator[_Variant]:
+def _without_repeats(states: list[State]) -> list[State]:
+    """Incomplete states that differ only in their workspace, which a person has to complete together, are one."""
+    made, by_values = list[State](), dict[str, list[State]]()
+    for state in states:
+        values = {name: value for name, value in state.keys.values.items() if name != "workspace"}
+        if not state.missing or state.keys.type not in {"s3", "gcs", "azurerm"}:
+            made.append(state)
+        else:
+            by_values.setdefault(repr(values), []).append(state)
+    for those in by_values.values():
+        first = those[0]
+        made.append(first)
+        if len(those) == 1:
+            continue
+        names = dict.fromkeys(str(each.keys.values.get("workspace", "default")) for each in those)
+        known = [name for name in names if is_known(name)]
+        others = [shown(name) for name in names if not is_known(name)]
+        words = ", ".join([*known, *(f"what {name} is" for name in others)])
+        first.keys.values.pop("workspace", None)
+        first.keys.missing = [each for each in first.keys.missing if not each.startswith("workspace is ")]
+        first.keys.missing.append(f"it has several workspaces, each a state of its own: {words}")
+        first.variant = ""
+        for other in those[1:]:
+            _add(first.pipelines, other.pipelines)
+            first.unseen += [system for system in other.unseen if system not in first.unseen]
+    return made
+
+
+def _variants(checkout: Checkout, root: Root, use: Use, binding: _Binding) -> Iterator[_Variant]:
     """Each way to fill what is not known in a use: by files that are there, or by the values that it offers."""
-    guess = "" if is_known(use.folder) else f"its folder is only known when it runs ({shown(use.folder)})"
-    if use.below:
-        guess = f"it runs in all folders below {use.folder or '.'}"
-    for values, words, reasons in _fillings(checkout, root, use, binding):
+    guess = binding.guess or use.guess
+    for values, words, reasons in _fillings(checkout, root, use, binding.values):
         outside = {f"get_env_{name}": value for name, value in use.env.items()}
         outside |= {f"var.{name.removeprefix('TF_VAR_')}": value for name, value in use.env.items()}
         config = {
-            name: filled(value, outside) if isinstance(value, str) else value for name, value in root.values.items()
+            name: filled(filled(value, outside), values) if isinstance(value, str) else value
+            for name, value in root.values.items()
         }
         read, label = list(reasons), words
         for given in use.config:
@@ -160,6 +302,13 @@ def _variants(checkout: Checkout, root: Root, use: Use, binding: Mapping[str, st
                 read.append(missing)
         config |= {name: filled(value, values) for name, value in use.overrides.items()}
         workspace = filled(use.workspace, values) if use.workspace else None
+        if workspace and binding.guess and not use.below:
+            # a pipeline that may run anywhere does not make a state where nobody asks for a workspace
+            workspace = workspace if _asks_for_workspace(checkout, root) else None
+            read += [f"the workspace {shown(workspace)} is that of a pipeline: {guess}"] if workspace else []
+        told = [*use.config, *use.overrides.values()]
+        if binding.guess and not use.below and told and all(map(is_known, told)):
+            read.append(f"its backend configuration is that of a pipeline: {guess}")
         env = {name: filled(value, values) for name, value in use.env.items()}
         mapped = () if use.pipeline is None or not use.applies else (Mapped(use.pipeline, use.at, guess),)
         yield _Variant(config, workspace, env, workspace or label, tuple(read), use, mapped)
@@ -169,7 +318,11 @@ def _fillings(
     checkout: Checkout, root: Root, use: Use, binding: Mapping[str, str]
 ) -> Iterator[tuple[dict[str, str], str, tuple[str, ...]]]:
     """Values for the holes, the words that tell this filling from others, and what was guessed with them."""
-    texts = [*use.config, *use.overrides.values(), use.workspace or "", *use.env.values()]
+    asked = {name for value in root.values.values() if isinstance(value, str) for name in holes_in(value)}
+    outside = [value for name, value in use.env.items()
+               if {f"get_env_{name}", f"var.{name.removeprefix('TF_VAR_')}"} & asked
+               or name.startswith(("TF_HTTP_", "TF_CLOUD_"))]  # fmt: skip
+    texts = [*use.config, *use.overrides.values(), use.workspace or "", *outside]
     needed = [name for name in dict.fromkeys(itertools.chain.from_iterable(map(holes_in, texts)))
               if name not in binding]  # fmt: skip
     known = [dict(binding)]
@@ -184,10 +337,12 @@ def _fillings(
             for each in itertools.product(*(use.options[name] for name in rest))
         ]
         known = made[:_MOST_VARIANTS]
+    # a region or an account among several says nothing of which state it is
+    plain = {name: values[0] for name, values in use.options.items() if values and name not in needed}
     for one in known:
         new = {name: value for name, value in one.items() if name not in binding}
         reasons = [f"{name} can be {value}" for name, value in new.items()]
-        yield one, "-".join(dict.fromkeys(_label_of(value) for value in new.values())), tuple(reasons)
+        yield plain | one, "-".join(dict.fromkeys(_label_of(value) for value in new.values())), tuple(reasons)
 
 
 def _by_existing(checkout: Checkout, root: Root, use: Use, binding: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -198,6 +353,12 @@ def _by_existing(checkout: Checkout, root: Root, use: Use, binding: Mapping[str,
         if is_known(pattern):
             continue
         found = [values for file in checkout.files if (values := bound(pattern, file)) is not None]
+        # several choices are all that there are; one is only what is chosen if nobody says another
+        offered = [
+            values for values in found
+            if all(value in use.options[name] for name, value in values.items() if len(use.options.get(name, ())) > 1)
+        ]  # fmt: skip
+        found = offered or found
         if found:
             yield from ({**binding, **values} for values in found[:_MOST_VARIANTS])
             return
@@ -208,17 +369,20 @@ def _by_files(checkout: Checkout, root: Root, variants: Sequence[_Variant]) -> I
     prefix = f"{root.folder}/" if root.folder else ""
     files = [file for file in checkout.files if file.startswith(prefix) and _CONFIG_FILES.search(file)]
     files = [file for file in files if not file.endswith(".tf")]
-    mapped = tuple(
-        Mapped(each.seen, each.at, each.guess or "which backend configuration it uses is only known when it runs")
-        for variant in variants
-        for each in variant.mapped
-    )
+    parts_of = {file: {*posixpath.relpath(file, root.folder or ".").split("/"), _label_of(file)} for file in files}
+    telling = set(itertools.chain.from_iterable(parts_of.values()))
     workspaces: list[str | None] = [*dict.fromkeys(variant.workspace for variant in variants if variant.workspace)]
     env = dict(itertools.chain.from_iterable(variant.env.items() for variant in variants))
     for file in files:
         values = {key: value for key, value in hcl_of(checkout, file).items() if not isinstance(value, list)}
+        mapped = tuple(
+            Mapped(each.seen, each.at, each.guess or "which backend configuration it uses is only known when it runs")
+            for variant in variants
+            if not (words := telling & {*(variant.use.words if variant.use else ())}) or words & parts_of[file]
+            for each in variant.mapped
+        )
         for workspace in workspaces or [None]:
-            guess = f"no pipeline says that {file} is used; each such file is taken for a state"
+            guess = f"a state for {file}, which no pipeline names"
             yield _Variant({**root.values, **values}, workspace, env, _label_of(file), (guess,), mapped=mapped)
 
 
@@ -233,10 +397,10 @@ def _grouped(root: Root, variants: Iterable[_Variant]) -> list[State]:
     """Variants that come to the same state are one."""
     states = dict[str, State]()
     for variant in variants:
-        keys = keys_of(root.kind, variant.values, variant.workspace, variant.env)
+        keys = _keys(root, variant)
         state = State(root.folder, root.at, keys, variant.label, [*root.guesses, *variant.guesses])
-        key = repr(sorted((name, str(value)) for name, value in keys.values.items() if name != "region"))
-        known = states.setdefault(key, state)
+        known = states.setdefault(_identity(state), state)
+        known.is_chosen = known.is_chosen or variant.workspace is not None
         known.guesses = [guess for guess in known.guesses if guess in state.guesses]
         if len(keys.missing) < len(known.missing) or ("region" in keys.values and "region" not in known.keys.values):
             known.keys = keys
@@ -246,12 +410,21 @@ def _grouped(root: Root, variants: Iterable[_Variant]) -> list[State]:
     return list(states.values())
 
 
-def _spread(states: list[State]) -> list[State]:
-    """A use whose state is not known may be on any of its folder's states: its pipelines are added to all of them."""
+def _keys(root: Root, variant: _Variant) -> Keys:
+    return keys_of(root.kind, variant.values, variant.workspace, variant.env)
+
+
+def _spread(states: list[State], questions: list[str]) -> list[State]:
+    """A use whose state is not known may be on any of its folder's states: its pipelines are added to all of them. If
+    its workspace is not known, there may be more states, which is asked.
+    """
     complete = [state for state in states if not state.missing]
     chosen = [state for state in complete if "workspace" in state.keys.values]
     # who is not known to run here at all says nothing of the workspace default
-    weak = [state for state in complete if chosen and state not in chosen and all(one.guess for one in state.pipelines)]
+    weak = [
+        state for state in complete
+        if chosen and state not in chosen and not state.is_chosen and all(one.guess for one in state.pipelines)
+    ]  # fmt: skip
     complete = [state for state in complete if state not in weak]
     if not complete or len(complete) == len(states):
         return states
@@ -262,6 +435,13 @@ def _spread(states: list[State]) -> list[State]:
             guess = "its backend configuration or workspace is only known when it runs"
             _add(each.pipelines, [Mapped(one.seen, one.at, guess) for one in state.pipelines])
             each.unseen += [system for system in state.unseen if system not in each.unseen]
+        workspace = str(state.keys.values.get("workspace", ""))
+        sure = next((each for each in state.pipelines if not each.guess), None)
+        if not is_known(workspace) and sure is not None:
+            questions.append(
+                f"{sure.at}: which workspaces of {state.folder or '.'} does this select with {shown(workspace)}? Those "
+                "that are missing below are states of their own."
+            )
     kept = [state for state in states if state.missing and _is_another(state, complete)]
     return [*complete, *kept]
 
@@ -278,7 +458,7 @@ def _pairs(state: State) -> Iterator[tuple[str, Any]]:
 
 def _add(into: list[Mapped], more: Iterable[Mapped]) -> None:
     for each in more:
-        known = next((one for one in into if one.seen.ci == each.seen.ci and one.seen.keys == each.seen.keys), None)
+        known = next((one for one in into if one.seen == each.seen), None)
         if known is None:
             into.append(Mapped(each.seen, each.at, each.guess))
         elif known.guess and not each.guess:
@@ -303,7 +483,8 @@ def _by_workspaces(checkout: Checkout, root: Root, states: list[State]) -> list[
             if state.missing:
                 state.keys.missing = [words]
             else:
-                state.guesses.append(f"the workspace default: {words}")
+                state.guesses.append("the workspace default: the code asks for its workspace")
+                state.asks_for_workspace = True
             made.append(state)
             continue
         for name in names:
@@ -319,8 +500,8 @@ def _by_workspaces(checkout: Checkout, root: Root, states: list[State]) -> list[
 def _asks_for_workspace(checkout: Checkout, root: Root) -> bool:
     return any(
         "terraform.workspace" in (checkout.text(file) or "")
-        for file in checkout.files
-        if posixpath.dirname(file) == root.folder and file.endswith((".tf", ".tofu"))
+        for file in checkout.in_folder(root.folder)
+        if file.endswith((".tf", ".tofu"))
     )
 
 
@@ -358,10 +539,11 @@ def named(states: Sequence[State], names: Mapping[str, str]) -> None:
     """Gives each state a short name of its own. `names` has the repository's name by the state's place."""
     taken = set[str]()
     short = Counter(_short(state, names) for state in states)
-    for state in states:
-        name = _short(state, names)
-        if short[name] > 1:
-            name = _long(state, names)
+    wanted = [_long(state, names) if short[_short(state, names)] > 1 else _short(state, names) for state in states]
+    often = Counter(wanted)
+    for state, each in zip(states, wanted, strict=True):
+        store = str(state.keys.values.get("storage_account") or state.keys.values.get("bucket") or "")
+        name = _fit(f"{each}-{store}") if often[each] > 1 and store and is_known(store) else each
         base, number = name, 2
         while name.lower() in taken:
             name, number = f"{base[:56]}-{number}", number + 1
@@ -371,7 +553,7 @@ def named(states: Sequence[State], names: Mapping[str, str]) -> None:
 
 def _short(state: State, names: Mapping[str, str]) -> str:
     parts = _telling(state.folder)
-    label = state.variant if state.variant not in {"", "default"} else ""
+    label = state.variant if state.variant not in {"", "default"} and is_known(state.variant) else ""
     if parts and label and label.startswith(parts[-1]):
         parts.pop()
     if label and label not in parts:
@@ -388,7 +570,7 @@ def _telling(path: str) -> list[str]:
 
 
 def _long(state: State, names: Mapping[str, str]) -> str:
-    label = state.variant if state.variant not in {"", "default"} else ""
+    label = state.variant if state.variant not in {"", "default"} and is_known(state.variant) else ""
     folders = _telling(state.folder) if len(state.folder) > 40 else state.folder.split("/")  # noqa: PLR2004
     key = re.sub(r"\.tfstate$", "", shown(str(state.keys.values.get("key", ""))))
     if not label:
@@ -401,7 +583,8 @@ def _fit(text: str) -> str:
     """As the configuration wants names: letters, digits, `.`, `_` and `-`, 60 at most, and not just a number."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
     if len(name) > 60:  # noqa: PLR2004 - as the configuration has it
-        name = name[-60:].lstrip("-._")
+        name = name[-60:]
+        name = (name.partition("-")[2] or name).lstrip("-._")  # from the beginning of a word
     return f"state-{name}" if name.isdigit() else name
 
 

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
+from bot.cli.init.blocks import CLOUD
 from bot.cli.init.holes import is_known, shown
-from bot.cli.init.roots import CLOUD
 from bot.cli.init.syntax import blocks, mapping, plain
 from bot.config.checks import translated
 from bot.config.models import BACKEND_SECTIONS

@@ -13,7 +13,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from bot.cli.init.holes import hole, replaced
+from bot.cli.init.holes import filled, hole, replaced
 from bot.cli.init.shell import Session, joined, use_of
 from bot.cli.init.syntax import json_of, listed, mapping, plain, yaml_of
 from bot.cli.init.tree import Checkout, Place
@@ -45,6 +45,7 @@ _TOKEN = re.compile(
     r"|(?P<sh>\b(?:sh|bat|powershell|pwsh)\b\s*\(?\s*(?:script\s*:\s*)?)",
     re.DOTALL,
 )
+_LIBRARY = re.compile(r"""(?m)^\s*@?[Ll]ibrary\s*\(?\s*(?:identifier:\s*)?['"\[]+([\w./@-]+)""")
 _PARAMETER = re.compile(r"\$\{\s*(?:params|env)\.(\w+)\s*\}|\$(?:params|env)\.(\w+)")
 
 
@@ -66,9 +67,16 @@ def unknown_systems(checkout: Checkout) -> Iterator[tuple[str, Place]]:
 def _jenkins(checkout: Checkout) -> Iterator[Use]:
     for path in checkout.matching("Jenkinsfile*", "*.jenkinsfile", "*.Jenkinsfile"):
         text = checkout.text(path)
-        if text is None or not re.search(r"terraform|terragrunt|tofu|make\b|\.sh\b", text):
+        if text is None:
             continue
-        seen = Seen(JENKINS, (("job", ""),), f"which job runs {path} (its full name, folder/name)?")
+        seen = Seen(JENKINS, (("job", ""),), f"which job runs {path} (its full name, folder/name)?", path)
+        library = _LIBRARY.search(text)
+        if library:
+            at = Place(path, text.count("\n", 0, library.start()) + 1)
+            likely = re.search(r"(?i)terra(form|grunt)|infra", text) is not None
+            yield Use("", at, seen, applies=likely, elsewhere=f"the library {library[1]}")
+        if not re.search(r"terraform|terragrunt|tofu|make\b|\.sh\b", text):
+            continue
         env = _assigned(text)
         session = Session(checkout, Place(path), env)
         _follow(text, path, session)
@@ -79,7 +87,7 @@ def _jenkins(checkout: Checkout) -> Iterator[Use]:
             name: tuple(shlex.split(values.replace(",", " ").replace("\\n", " ")))
             for values, name in re.findall(r"choices:\s*\[([^\]]*)\]\s*,\s*name:\s*['\"](\w+)['\"]", text)
         }
-        yield from (use_of(call, seen, choices) for call in session.calls)
+        yield from (use_of(call, seen, {**session.options, **choices}) for call in session.calls)
 
 
 def _assigned(text: str) -> dict[str, str]:
@@ -102,6 +110,7 @@ def _follow(text: str, path: str, session: Session) -> None:
     for token in _TOKEN.finditer(text):
         if token["string"] is not None:
             value = _names(next(token[name] for name in ("s3", "d3", "s1", "d1") if token[name] is not None))
+            value = filled(value, session.env)
             if wanted == "dir":
                 pending = value
             elif wanted == "sh":
@@ -143,7 +152,7 @@ def _ecs(checkout: Checkout) -> Iterator[Use]:
                 words = ["terraform", *words]
             session.run(shlex.join(words))
             if family:
-                yield from (use_of(call, seen, {}) for call in session.calls)
+                yield from (use_of(call, seen, session.options) for call in session.calls)
 
 
 def _which(path: str) -> str:

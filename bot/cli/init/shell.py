@@ -1,6 +1,7 @@
 """Scripts into the Terraform commands that they run. The script is read, not run: what only a shell knows is a hole.
 
-Followed: `cd`, `-chdir`, assignments, `for`, subshells, scripts of the repository and targets of its Makefile.
+Followed: `cd`, `-chdir`, assignments, `for`, subshells, scripts of the repository and targets of its Makefile. Of `if`
+and `case` every branch is read whose condition is not known; a variable then has one of the values of all branches.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
-from bot.cli.init.holes import filled, hole, holes_in, is_known, replaced
+from bot.cli.init.holes import EDGE as _EDGE
+from bot.cli.init.holes import filled, hole, holes_in, is_known, name_of, replaced, shown
 from bot.cli.init.tree import Checkout, Place
 from bot.cli.init.uses import Seen, Use
 
@@ -35,36 +38,141 @@ _WITH_VALUE = frozenset({
     "chdir", "terragrunt-working-dir", "working-dir", "terragrunt-config", "config", "backend-config", "var-file",
     "var",
 })  # fmt: skip
+_KEYWORDS = frozenset({"if", "then", "elif", "else", "fi", "case", "esac", ";;"})
+ENV_FILE, OUTPUT_FILE = "GITHUB_ENV", "GITHUB_OUTPUT"
+"""What a script writes there is in the session's `env` as `GITHUB_ENV.NAME`."""
+
+FOLDER = "cd"
+"""The name of a folder that is one of several."""
+
+_BUILTINS = frozenset({
+    "export", "declare", "local", "readonly", "set", "setx", "popd", "for", "cd", "pushd", "Set-Location", "chdir",
+})  # fmt: skip
+_LOCKING = frozenset({"plan", "apply", "destroy", "import", "refresh", "taint", "untaint", "force-unlock"})
 _SHELLS = frozenset({"bash", "sh", "zsh", "source", ".", "dash", "ash", "pwsh", "powershell"})
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*|\d)(?:(:?[-=?+])([^}]*))?[^}]*\}|([A-Za-z_]\w*)|([0-9@*#]))")
 _COMMAND = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _KEPT = re.compile(r"TF_\w+|TG_\w+|TERRAGRUNT_\w+|AWS_(?:DEFAULT_)?REGION|ARM_\w+|GITLAB_TOFU_\w+|GOOGLE_\w+|CI_\w+")
 _DEEPEST = 4
 _MOST_LINES = 5_000
+_MOST_HELD = 60
+
+
+@dataclass
+class _Branches:
+    """An `if` or a `case` that is being read. `before` is what was known where it began, `ends` what was known at the
+    end of each branch that may be taken. `subject` is that of a `case`.
+    """
+
+    before: tuple[dict[str, str], str]
+    subject: str | None = None
+    is_skipped: bool = False
+    was_taken: bool = False
+    has_else: bool = False
+    in_condition: bool = True
+    tests: list[bool | None] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)
+    ends: list[tuple[dict[str, str], str]] = field(default_factory=list)
+    is_left: bool = False
+    """The branch ends the script: what it assigned is of no use to what comes after."""
 
 
 @dataclass
 class Session:
-    """The Terraform of one script after another, as a job has them. One initialisation in one folder is one `Call`."""
+    """The Terraform of one script after another, as a job has them. One initialisation in one folder is one `Call`.
+
+    `options` are the values that a hole can have, where branches of a script say so.
+    """
 
     checkout: Checkout
     at: Place
     env: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     calls: list[Call] = field(default_factory=list)
+    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def run(self, script: str, *, at: Place | None = None, depth: int = 0) -> None:
         """Follows a script from the session's folder; at the end it is there again."""
         self.at = at or self.at
-        start, outside = self.folder, list[str]()
+        start, outside, branches = self.folder, list[str](), list[_Branches]()
         for words in _commands(script):
-            if words == ["("]:
+            in_patterns = bool(branches) and branches[-1].in_condition and branches[-1].subject is not None
+            if words[0] in _KEYWORDS or in_patterns:
+                self._branch(words, branches)
+            elif any(each.is_skipped for each in branches):
+                continue
+            elif words == ["("]:
                 outside.append(self.folder)
             elif words == [")"]:
                 self.folder = outside.pop() if outside else self.folder
             else:
+                if branches and branches[-1].in_condition:
+                    branches[-1].tests.append(_tested([self._expanded(word) for word in words]))
+                if branches and words[0] in {"exit", "return"}:
+                    branches[-1].is_left = True
                 self._command(words, depth)
         self.folder = start
+
+    def _branch(self, words: list[str], branches: list[_Branches]) -> None:
+        word, top = words[0], branches[-1] if branches else None
+        if word in {"if", "case"}:
+            subject = self._expanded(words[1]) if len(words) > 1 else hole("case")
+            branches.append(_Branches((dict(self.env), self.folder), subject if word == "case" else None))
+        elif top is None:
+            return
+        elif word in {"fi", "esac"}:
+            self._close(top)
+            if not top.has_else and not top.was_taken:
+                top.ends.append(top.before)
+            branches.pop()
+            self._merge(top)
+        elif word in {"elif", "else", ";;"}:
+            self._close(top)
+            top.tests = []
+            if word == "else":
+                top.has_else = True
+                self._open(top)
+        elif word == "then":
+            self._open(top, verdict=top.tests[0] if len(top.tests) == 1 else None)
+        elif word != ")":
+            top.patterns += words
+        elif top.subject is not None:
+            patterns, top.patterns = top.patterns, []
+            top.has_else = top.has_else or "*" in patterns
+            known = is_known(top.subject)
+            self._open(top, verdict=any(fnmatchcase(top.subject, each) for each in patterns) if known else None)
+
+    def _open(self, branch: _Branches, *, verdict: bool | None = None) -> None:
+        """Goes into a branch; `verdict` is what its condition comes to, None if that is not known."""
+        self.env, self.folder = dict(branch.before[0]), branch.before[1]
+        branch.in_condition, branch.is_left = False, False
+        branch.is_skipped = branch.was_taken or verdict is False
+        branch.was_taken = branch.was_taken or verdict is True
+
+    def _close(self, branch: _Branches) -> None:
+        if not branch.is_skipped and not branch.in_condition and not branch.is_left:
+            branch.ends.append((self.env, self.folder))
+        self.env, self.folder = dict(branch.before[0]), branch.before[1]
+        branch.is_skipped, branch.in_condition = False, True
+
+    def _merge(self, branch: _Branches) -> None:
+        """What is known after all branches: a variable that they leave with several values can have each of them."""
+        if not branch.ends:
+            return
+        envs = [env for env, _ in branch.ends]
+        self.env = {}
+        for name in dict.fromkeys(name for env in envs for name in env):
+            values = tuple(dict.fromkeys(env.get(name) for env in envs))
+            self.env[name] = values[0] if len(values) == 1 and values[0] is not None else self._one_of(name, values)
+        folders = tuple(dict.fromkeys(folder for _, folder in branch.ends))
+        self.folder = folders[0] if len(folders) == 1 else self._one_of(FOLDER, [each or "." for each in folders])
+
+    def _one_of(self, name: str, values: Iterable[str | None]) -> str:
+        known = [value for value in values if value is not None]
+        more = [one for value in known for one in self.options.get(value.strip(_EDGE), ()) if not is_known(value)]
+        found = [*(value for value in known if is_known(value) and value), *more]
+        self.options[name_of(name)] = tuple(dict.fromkeys([*self.options.get(name_of(name), ()), *found]))
+        return hole(name)
 
     def _command(self, words: list[str], depth: int) -> None:
         words = [self._expanded(word) for word in words]
@@ -75,21 +183,44 @@ class Session:
         if not words:
             return
         name, arguments = posixpath.basename(words[0]), words[1:]
-        if name in {"export", "declare", "local", "readonly", "set", "setx"}:
-            self._assign(arguments)
-        elif name in {"cd", "pushd", "Set-Location", "chdir"}:
-            target = next((word for word in arguments if not word.startswith("-")), "")
-            self.folder = joined(self.folder, target) if target else self.folder
-        elif name == "popd":
-            self.folder = ""
+        if name in _BUILTINS:
+            self._builtin(name, arguments)
         elif name in _SHELLS or (words[0].startswith(("./", "../")) or words[0].endswith(".sh")):
             self._script(words, depth)
         elif name in {"make", "gmake"}:
             self._make(arguments, depth)
         elif name == "aws" and "ecs" in arguments and "run-task" in arguments:
             self._task(arguments)
-        else:
+        elif not self._handed_on(name, arguments):
             self._program(words, depth)
+
+    def _builtin(self, name: str, arguments: list[str]) -> None:
+        if name in {"export", "declare", "local", "readonly", "set", "setx"}:
+            self._assign(arguments)
+        elif name == "popd":
+            self.folder = ""
+        elif name == "for":
+            if arguments:
+                listed = [word for word in arguments[1:] if is_known(word) and "*" not in word]
+                if listed and len(listed) == len(arguments) - 1:
+                    self.options[name_of(arguments[0])] = tuple(listed)
+                self.env[arguments[0]] = hole(arguments[0])
+        else:
+            target = next((word for word in arguments if not word.startswith("-")), "")
+            self.folder = joined(self.folder, target) if target else self.folder
+
+    def _handed_on(self, name: str, arguments: list[str]) -> bool:
+        """`echo NAME=value >> $GITHUB_ENV` is for the steps that follow, `$GITHUB_OUTPUT` for expressions."""
+        if name not in {"echo", "printf"} or ">>" not in arguments:
+            return False
+        target = holes_in(arguments[-1])
+        if len(target) == 1 and target[0] in {ENV_FILE, OUTPUT_FILE}:
+            text = " ".join(arguments[: arguments.index(">>")])
+            for line in text.replace("\\n", "\n").splitlines():
+                key, equals, value = line.partition("=")
+                if equals and key.strip().replace("-", "_").isidentifier():
+                    self.env[f"{target[0]}.{key.strip()}"] = value
+        return True
 
     def _program(self, words: list[str], depth: int) -> None:
         for position, word in enumerate(words):
@@ -101,7 +232,19 @@ class Session:
                 self._script(words[position:], depth)
                 return
             if not position and name not in _WRAPPERS:
+                self._unknown(words)
                 return
+
+    def _unknown(self, words: list[str]) -> None:
+        """A program or script that cannot be read, and has one of Terraform's words that take a lock: where this job
+        has initialised a folder, it is taken for Terraform there.
+        """
+        is_read = is_known(words[0]) and not words[0].endswith(".sh")
+        if is_read or not _LOCKING & set(words[1:]):
+            return
+        for index, call in enumerate(self.calls):
+            if call.folder == self.folder and not call.applies:
+                self.calls[index] = replace(call, command="apply", guess=f"{shown(words[0])} may run Terraform there")
 
     def _assign(self, arguments: Iterable[str]) -> None:
         for word in arguments:
@@ -115,13 +258,17 @@ class Session:
             self.run(rest[rest.index("-c") + 1], depth=depth + 1) if depth < _DEEPEST else None
             return
         rest = [word for word in rest if word not in {"-e", "-x", "-ex", "-eu", "-eux", "-euo", "pipefail", "--"}]
-        if not rest or depth >= _DEEPEST or not is_known(rest[0]):
+        if not rest or depth >= _DEEPEST:
+            return
+        if not is_known(rest[0]):
+            self._unknown(rest)
             return
         path = next(
             (p for p in (joined(self.folder, rest[0]), posixpath.normpath(rest[0])) if self.checkout.has(p)), ""
         )
         text = self.checkout.text(path) if path else None
         if text is None:
+            self._unknown(rest)
             return
         before = dict(self.env)
         self.env |= {str(number): value for number, value in enumerate(rest[1:], 1)}
@@ -188,6 +335,10 @@ class Session:
 
     def _note(self, call: Call) -> None:
         """Adds to what is known of the folder's initialisation, or begins another one."""
+        if call.applies:  # of several workspaces that branches select, any may be the one that is selected now
+            for index, known in enumerate(self.calls):
+                if known.folder == call.folder and not known.applies:
+                    self.calls[index] = replace(known, command=call.command)
         for index in range(len(self.calls) - 1, -1, -1):
             known = self.calls[index]
             if known.folder != call.folder:
@@ -265,6 +416,7 @@ class Call:
     var_files: tuple[str, ...]
     below: bool
     env: dict[str, str]
+    guess: str = ""
 
     @property
     def applies(self) -> bool:
@@ -285,6 +437,7 @@ def use_of(call: Call, seen: Seen | None, options: Mapping[str, tuple[str, ...]]
         applies=call.applies,
         below=call.below,
         system=system,
+        guess=call.guess,
     )
 
 
@@ -322,39 +475,127 @@ def joined(folder: str, path: str) -> str:
 
 
 def _commands(script: str) -> Iterator[list[str]]:
-    """The simple commands of a script, in order, as words. What cannot be split into words is left out."""
+    """The simple commands of a script, in order, as words, with the words of `if` and `case` as commands of their own.
+    What cannot be split into words is left out.
+    """
     script = re.sub(r"\\\r?\n", " ", script)
     script = re.sub(r"`\r?\n", " ", script)  # PowerShell's
     script = _without_heredocs(script)
     script = replaced(script, _COMMAND, lambda found: hole(found[1] or found[2] or ""))
-    for line in script.splitlines()[:_MOST_LINES]:
+    for line in _lines(script):
         yield from _line(line)
+
+
+def _lines(script: str) -> Iterator[str]:
+    """The lines of a script; one that ends within quotes has the next one in it."""
+    held = ""
+    for line in script.splitlines()[:_MOST_LINES]:
+        held = f"{held}\n{line}" if held else line
+        if not _is_open(held) or held.count("\n") > _MOST_HELD:
+            yield from [held] if not _is_open(held) else held.split("\n")
+            held = ""
+    yield from held.split("\n")
+
+
+def _is_open(text: str) -> bool:
+    """Whether a quote that begins in the text does not end in it."""
+    quote, before, position = "", " ", 0
+    while position < len(text):
+        sign = text[position]
+        if quote:
+            if sign == "\\" and quote == '"':
+                position += 1
+            elif sign == quote:
+                quote = ""
+        elif sign == "\\":
+            position += 1
+        elif sign in "'\"":
+            quote = sign
+        elif sign == "#" and before.isspace():
+            position = text.find("\n", position)
+            if position < 0:
+                return False
+        before = sign
+        position += 1
+    return bool(quote)
 
 
 def _line(line: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()<>")
     lexer.whitespace_split = True
     lexer.commenters = "#"
-    words = list[str]()
+    commands, words = list[tuple[str, list[str]]](), list[str]()
     try:
         for token in lexer:
             if token and set(token) <= set(";&|()"):
-                yield from _simple(words)
-                yield from ([each] for each in token if each in "()")
+                commands += [(token, each) for each in _simple(words)]
+                if token.strip(";&|"):
+                    commands += [("", [each]) for each in token if each in "()"]
+                if token.endswith(";;"):
+                    commands.append(("", [";;"]))
                 words = []
             else:
                 words.append(token)
-    except ValueError:  # a quote that ends in another line
+    except ValueError:  # a quote that ends nowhere
         words += [word.strip("\"'") for word in line.split()] if not words else []
-    yield from _simple(words)
+    commands += [("", each) for each in _simple(words)]
+    yield from _tested_first(commands)
+
+
+def _tested_first(commands: list[tuple[str, list[str]]]) -> Iterator[list[str]]:
+    """`[ … ] && this || that` as the `if` that it is. Each command has the operator behind it."""
+    position = 0
+    while position < len(commands):
+        operator, words = commands[position]
+        position += 1
+        if words[0] not in {"[", "[[", "test"} or operator not in {"&&", "||"}:
+            yield words
+            continue
+        yield from (["if"], words, ["then"])
+        if operator == "||":
+            yield ["else"]
+        while position < len(commands):
+            following, words = commands[position]
+            yield words
+            position += 1
+            if following == "||" and operator == "&&":
+                yield ["else"]
+            elif following not in {"&&", "|", "||"}:
+                break
+            operator = following if following != "|" else operator
+        yield ["fi"]
+
+
+def _tested(words: list[str]) -> bool | None:
+    """What a test comes to, or None where it is not known."""
+    if words[0] not in {"[", "[[", "test"}:
+        return None
+    inner = [word for word in words[1:] if word not in {"]", "]]"}]
+    is_not = inner[:1] == ["!"]
+    inner = inner[1:] if is_not else inner
+    if not all(map(is_known, inner)) or len(inner) not in {2, 3}:
+        return None
+    if len(inner) == 2:  # noqa: PLR2004 - an operator and its operand
+        found = {"-z": not inner[1], "-n": bool(inner[1])}.get(inner[0])
+    else:
+        left, operator, right = inner
+        same = fnmatchcase(left, right) if words[0] == "[[" else left == right
+        found = {"=": same, "==": same, "!=": not same}.get(operator)
+    return found if found is None else found != is_not
 
 
 def _simple(words: list[str]) -> Iterator[list[str]]:
     if words[:1] == ["for"] and "in" in words:
         # the values are found where the variable is used
-        yield [f"{words[1]}={hole(words[1])}"]
+        yield ["for", words[1], *words[3:]]
         return
-    while words[:1] and words[0] in {"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "@"}:
+    while words[:1] and words[0] in {*_KEYWORDS, "do", "while", "until", "!", "{", "time", "@"}:
+        if words[0] == "case":
+            yield words[: words.index("in")] if "in" in words else words
+            words = words[words.index("in") + 1 :] if "in" in words else []
+            break
+        if words[0] in _KEYWORDS:
+            yield words[:1]
         words = words[1:]
     if words:
         yield [words[0].lstrip("@-") or words[0], *words[1:]]

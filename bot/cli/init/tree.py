@@ -8,7 +8,7 @@ import configparser
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -68,14 +68,20 @@ class Checkout:
     remote: Remote | None = None
     files: tuple[str, ...] = ()
     faults: list[Fault] = field(default_factory=list)
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Files that are links to other files of the checkout, with those."""
+
     clusters: dict[str, str] = field(default_factory=dict)
     """The ECS clusters in which scripts start tasks, by the family of the task definition."""
 
     _texts: dict[str, str | None] = field(default_factory=dict)
     _known: frozenset[str] = frozenset()
+    _by_folder: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._known = frozenset(self.files)
+        for file in self.files:
+            self._by_folder.setdefault(posixpath.dirname(file), []).append(file)
 
     @property
     def name(self) -> str:
@@ -92,6 +98,9 @@ class Checkout:
 
     def has(self, path: str) -> bool:
         return path in self._known
+
+    def in_folder(self, folder: str) -> list[str]:
+        return self._by_folder.get(folder, [])
 
     def matching(self, *patterns: str) -> Iterator[str]:
         """The files whose base name has one of these patterns."""
@@ -135,7 +144,8 @@ def opened(path: Path) -> Checkout:
     files = tuple(sorted(_walk(top, faults)))
     if not path.is_dir():
         raise NotADirectoryError(20, "is not a folder", str(path))
-    return Checkout(top, within, _remote(top), files, faults)
+    links = {file: _target(top, file) for file in files if (top / file).is_symlink()}
+    return Checkout(top, within, _remote(top), files, faults, links)
 
 
 def _walk(top: Path, faults: list[Fault]) -> Iterator[str]:
@@ -161,6 +171,13 @@ def _walk(top: Path, faults: list[Fault]) -> Iterator[str]:
                 return
             if entry.is_file() and (not entry.is_symlink() or _is_inside(top, path)):
                 yield path
+
+
+def _target(top: Path, path: str) -> str:
+    try:
+        return (top / path).resolve(strict=True).relative_to(top).as_posix()
+    except (OSError, RuntimeError, ValueError):
+        return ""
 
 
 def _is_inside(top: Path, path: str) -> bool:

@@ -12,12 +12,13 @@ from bot.cli.init.tree import Place
 class Seen:
     """A pipeline as the configuration names it. `keys` are in order; `ci` is the name of its entry under `ci`.
 
-    A key that cannot be known from the files is empty, and `asks` says what to fill in.
+    A key that cannot be known from the files is empty: `asks` says what to fill in, for the pipeline of `file`.
     """
 
     ci: str
     keys: tuple[tuple[str, str], ...]
     asks: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,12 @@ class Use:
 
     system: str = ""
     """What runs it, where tflock cannot ask that."""
+
+    guess: str = ""
+    """Why it is not sure that the pipeline runs Terraform there."""
+
+    elsewhere: str = ""
+    """What it calls that is in another repository, if that says nothing of a folder."""
+
+    words: tuple[str, ...] = ()
+    """The values that it is given: a file with one of them in its path is the one that it means."""

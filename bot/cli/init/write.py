@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.cli.init.join import Mapped, State
+from bot.cli.init.uses import Seen
 from bot.config.load import load
 from bot.core.systems import BY_TYPE
 from bot.errors import ConfigInvalid
@@ -22,6 +23,11 @@ from bot.errors import ConfigInvalid
 _TYPES = {"github": "github_actions", "gitlab": "gitlab", "azure": "azure_devops", "jenkins": "jenkins", "ecs": "ecs"}
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@-]*")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"})
+_MOST_ALONE = 3
+_EACH = {
+    "azure": "Which number (definitionId in its address) has the pipeline of each of these files:",
+    "jenkins": "Which job (its full name, folder/name) runs each of these files:",
+}
 _MOST_FOR_ONE = 20
 _MOST_NAMED = 8
 
@@ -116,13 +122,21 @@ def _asked(states: Sequence[State], sections: Mapping[str, Mapping[str, str]], u
             missing.setdefault(words, []).append(state)
     for words, those in missing.items():
         yield f"{_some([state.name for state in those])} ({those[0].at}): {words}{'' if words.endswith('?') else '.'}"
-    pipelines = dict.fromkeys(each.seen for state in states for each in state.pipelines if each.seen.asks)
-    for seen in pipelines:
-        yield seen.asks[:1].upper() + seen.asks[1:]
+    yield from _unnamed([*dict.fromkeys(each.seen for state in states for each in state.pipelines if each.seen.asks)])
     for name in sorted(used):
         if "base_url" in sections.get(name, {}) and not sections[name]["base_url"]:
             yield f"At which address is {BY_TYPE[_TYPES[name]].name}? Its pipelines are commented out until then."
     yield from _without_runs(states)
+
+
+def _unnamed(pipelines: Sequence[Seen]) -> Iterator[str]:
+    """What to fill in for pipelines; where many lack the same, all in one question."""
+    for ci in dict.fromkeys(seen.ci for seen in pipelines):
+        those = [seen for seen in pipelines if seen.ci == ci]
+        if len(those) > _MOST_ALONE and ci in _EACH:
+            yield f"{_EACH[ci]} {', '.join(seen.file for seen in those)}?"
+        else:
+            yield from (seen.asks[:1].upper() + seen.asks[1:] for seen in those)
 
 
 def _without_runs(states: Sequence[State]) -> Iterator[str]:
@@ -180,7 +194,8 @@ def _state(state: State, sections: Mapping[str, Mapping[str, str]]) -> list[str]
     lines.append("    pipelines:" if ready else "    pipelines: []")
     for each in state.pipelines:
         keys = {"ci": each.seen.ci} | {key: value or "?" for key, value in each.seen.keys}
-        comment = f"guessed: {_one_line(each.guess)} ({each.at})" if each.guess else str(each.at)
+        file = f"{each.seen.file}, " if each.seen.file not in {"", each.at.file} else ""
+        comment = f"guessed: {_one_line(each.guess)} ({file}{each.at})" if each.guess else f"{file}{each.at}"
         lines.append(f"      {'' if each in ready else '# '}- {_flow(keys)}  # {comment}")
     return lines
 

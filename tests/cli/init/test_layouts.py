@@ -199,7 +199,7 @@ def test_terragrunt_is_worked_out_where_its_names_are_in_files(laid_out, tmp_pat
     }
     assert pipelines(config) == {name: ["acme/live apply.yml"] for name in ("dev-vpc", "prod-vpc")}
     assert "# guessed: worked out without running Terragrunt" in text
-    assert "other-queue (root.hcl:5): bucket is acme-{local.account.locals.account_name}-state" in text
+    assert "other-queue (root.hcl:5): bucket is acme-{local.account_name}-state" in text
 
 
 def test_what_cannot_be_a_state_is_asked_and_commented_out(laid_out, tmp_path):
