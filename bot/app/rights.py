@@ -83,7 +83,7 @@ def _cloud_grants(config: Config) -> Iterator[tuple[str, str, Grant]]:
     for name, entry in config.ci.items():
         if isinstance(entry, EcsSection):
             access = Access(entry.region, config.aws.endpoint_url, config.aws.assume_role)
-            for grant in ecs_grants(_pipelines(config, name), access):
+            for grant in ecs_grants(_pipelines(config, name), access, entry.log_groups):
                 yield "aws", aws.assume_role or "", grant
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from bot.app.rights import Account, needed
-from bot.ci.ecs.rights import CLUSTER
+from bot.ci.ecs.rights import CLUSTER, EVERY_LOG
 from bot.cli.form import PolicyForm
 from bot.cli.frame import OK
 from bot.config.settings import Config
@@ -23,6 +23,11 @@ _LISTED = 10
 _LONGEST = 6_144
 """Characters of a managed policy without white space: "IAM and AWS STS quotas"."""
 
+_LOGS = (
+    "The right to read logs is for every log group, because the configuration does not name those of the ECS tasks: "
+    "put the awslogs-group of their task definitions into log_groups of the ECS entry under ci."
+)
+_STORAGE = "/providers/Microsoft.Storage/"
 _KMS = (
     "Is the bucket or the lock table encrypted with a KMS key of your own? Then allow kms:Decrypt on that key, and "
     "kms:GenerateDataKey for exports and holds. The configuration does not name keys, so no policy here has them."
@@ -103,6 +108,12 @@ def _places(grants: Iterable[Grant]) -> list[str]:
 
 
 def _azure_role(account: Account) -> dict[str, Any]:
+    """A role definition as `az role definition create` takes it. It can be assigned in the resource groups; what it may
+    reach is what it is assigned on, which `_notes` says.
+
+    Source: "Understand Azure role definitions" and "Azure custom roles" in Azure's documentation: a resource among the
+    `AssignableScopes` is possible and not recommended.
+    """
     return {
         "Name": "tflock",
         "IsCustom": True,
@@ -111,7 +122,7 @@ def _azure_role(account: Account) -> dict[str, Any]:
         "NotActions": [],
         "DataActions": _names(account.grants),
         "NotDataActions": [],
-        "AssignableScopes": _places(account.grants),
+        "AssignableScopes": sorted({place.partition(_STORAGE)[0] for place in _places(account.grants)}),
     }
 
 
@@ -143,11 +154,18 @@ def _system(account: Account) -> dict[str, Any]:
     }
 
 
+def _containers(accounts: Sequence[Account]) -> list[list[str]]:
+    return [_places(account.grants) for account in accounts if account.cloud == "azure"]
+
+
 def _notes(accounts: Sequence[Account]) -> list[str]:
     clouds = {account.cloud for account in accounts}
     notes = [_KMS] if "aws" in clouds else []
+    if any(grant.on.endswith(EVERY_LOG) for account in accounts for grant in account.grants):
+        notes.append(_LOGS)
     if "azure" in clouds:
         notes.append("Put your subscription and resource group in place of SUBSCRIPTION and GROUP.")
+        notes += [f"Assign Azure's role on these containers only: {', '.join(each)}" for each in _containers(accounts)]
     for account in accounts:
         size = len(json.dumps(iam_policy(account.grants), separators=(",", ":"))) if account.cloud == "aws" else 0
         if size > _LONGEST:
@@ -194,6 +212,7 @@ def _terraform(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
         body = {"name": "tflock", "scope": role["AssignableScopes"][0], "assignable_scopes": role["AssignableScopes"]}
         inner = {"data_actions": role["DataActions"]}
         yield from ("", *_block("azurerm_role_definition", "tflock", body, permissions=inner))
+    yield from (f"# Assign it on these containers only: {', '.join(each)}" for each in _containers(accounts))
     for role in found["google"]:
         body = {"role_id": "tflock", "title": "tflock", "permissions": role["includedPermissions"]}
         yield from ("", *_block("google_project_iam_custom_role", "tflock", body))

@@ -28,6 +28,7 @@ from bot.config.values import (
     Email,
     GroupId,
     Hours,
+    LogGroup,
     LoopStarts,
     OverdueFactor,
     PipelineValue,
@@ -93,6 +94,7 @@ class EcsSection(Section):
     type: Literal["ecs"]
     region: Text | None = None
     relist_delay: WaitTime = timedelta(seconds=5)
+    log_groups: tuple[LogGroup, ...] = ()
 
 
 CiSection: TypeAlias = Annotated[

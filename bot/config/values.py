@@ -160,6 +160,9 @@ TagName = Annotated[str, _matching(r"[^\s,{}]{1,255}", "must be a tag's name, wi
 Host = Annotated[
     str, _matching(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?", "must be a host's name, without https://")
 ]
+LogGroup = Annotated[
+    str, _matching(r"[A-Za-z0-9_./#*-]{1,512}", "must be a log group's name, without an ARN; * stands for any text")
+]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
 Protected = Annotated[bool | dict[str, tuple[str, ...]], PlainValidator(_protected)]
 Hours = Annotated[str, AfterValidator(lambda text: hours_from(text).text)]

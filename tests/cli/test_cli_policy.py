@@ -1,6 +1,7 @@
 """`tflock policy` prints the least rights of a configuration, and asks nobody for them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_azure_google_and_tickets_have_their_own_words(printed):
 
     (role,), (google,), (jira,) = found["azure"], found["google"], found["systems"]
     assert [one.rpartition("/")[2] for one in role["DataActions"]] == ["read", "write"]
-    assert role["AssignableScopes"][0].endswith("storageAccounts/acme/blobServices/default/containers/states")
+    assert any(note.endswith("storageAccounts/acme/blobServices/default/containers/states") for note in found["notes"])
     assert (google["buckets"], "storage.objects.delete" in google["includedPermissions"]) == (["acme-states"], True)
     assert [right["right"] for right in jira["rights"]] == ["Browse projects", "Create issues"]
     assert found["aws"] == {"policy": None, "assumed": {}}
@@ -147,6 +148,63 @@ def test_tasks_of_ecs_are_narrowed_to_their_cluster(printed):
     assert (listing["Action"], listing["Resource"]) == (["ecs:ListTasks"], ["*"])
     assert listing["Condition"] == {"ArnEquals": {"ecs:cluster": [cluster]}}
     assert resources(policy, "ecs:StopTask") == [cluster.replace(":cluster/", ":task/") + "/*"]
+
+
+def test_the_logs_of_ecs_tasks_are_narrowed_to_the_groups_that_the_configuration_names(printed):
+    settings = yaml.safe_load(EXAMPLE.read_text())
+    (name,) = [name for name, section in settings["ci"].items() if section["type"] == "ecs"]
+    settings["ci"][name].pop("log_groups", None)
+    wide = printed(settings)
+    settings["ci"][name]["log_groups"] = ["/ecs/terraform", "/ecs/live-*"]
+    narrow = printed(settings)
+
+    assert resources(wide["aws"]["policy"], "logs:GetLogEvents") == ["arn:aws:logs:eu-west-1:*:log-group:*"]
+    assert any("log_groups" in note for note in wide["notes"])
+    assert sorted(resources(narrow["aws"]["policy"], "logs:GetLogEvents")) == [
+        "arn:aws:logs:eu-west-1:*:log-group:/ecs/live-*:*",
+        "arn:aws:logs:eu-west-1:*:log-group:/ecs/terraform:*",
+    ]
+    assert not any("log_groups" in note for note in narrow["notes"])
+
+
+SCOPE = re.compile(
+    r"/subscriptions/[^/]+(/resourceGroups/[^/]+)?|/providers/Microsoft\.Management/managementGroups/[^/]+"
+)
+"""What `AssignableScopes` of a custom role are, by "Understand Azure role definitions"."""
+
+
+def faults_of_a_role(role):
+    """By the table of properties in "Azure custom roles": `azure-docs`, articles/role-based-access-control."""
+    required = {"Name": str, "IsCustom": bool, "Description": str, "Actions": list, "AssignableScopes": list}
+    optional = {"Id": str, "NotActions": list, "DataActions": list, "NotDataActions": list}
+    yield from (f"lacks {key}" for key in required if key not in role)
+    for key, value in role.items():
+        if not isinstance(value, (required | optional).get(key, ())):
+            yield f"{key} is not what it has to be"
+    if role.get("IsCustom") is not True or len(role["Name"]) > 512 or len(role["Description"]) > 2048:
+        yield "is no custom role, or has too long words"
+    scopes = role["AssignableScopes"]
+    if not 1 <= len(scopes) <= 2000 or not all(map(SCOPE.fullmatch, scopes)):
+        yield "is not assignable"
+    if any("managementGroups" in scope for scope in scopes) and role.get("DataActions"):
+        yield "has data actions and a management group"
+    for action in (*role["Actions"], *role.get("DataActions", ())):
+        if not re.fullmatch(r"Microsoft\.\w+(/\w+)+/(read|write|delete|action)", action):
+            yield f"{action} is no operation"
+
+
+def test_the_role_for_azure_has_the_documented_form(printed):
+    (role,) = printed(OTHER)["azure"]
+    assert list(faults_of_a_role(role)) == []
+    assert role["AssignableScopes"] == ["/subscriptions/SUBSCRIPTION/resourceGroups/GROUP"]
+    for change in (
+        {"AssignableScopes": [f"{role['AssignableScopes'][0]}/providers/Microsoft.Storage/storageAccounts/acme"]},
+        {"AssignableScopes": ["/providers/Microsoft.Management/managementGroups/acme"]},
+        {"DataActions": ["blobs/read"]},
+        {"IsCustom": "true"},
+        {"Permissions": []},
+    ):
+        assert list(faults_of_a_role(role | change))
 
 
 def test_exports_may_be_put_below_their_prefix_only(printed):

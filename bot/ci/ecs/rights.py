@@ -25,16 +25,20 @@ FAMILIES = Right(
 )
 LOGS = Right("logs:GetLogEvents", "the log of a task", ("logs:GetLogEvents",))
 
+EVERY_LOG = "log-group:*"
 CLUSTER = "ecs:cluster"
 """The condition key that narrows `LIST`."""
 
 
-def grants(pipelines: Iterable[Pipeline], access: Access) -> Iterator[Grant]:
-    """For the clusters of these pipelines. Where their tasks log is not in the configuration."""
+def grants(pipelines: Iterable[Pipeline], access: Access, log_groups: Iterable[str] = ()) -> Iterator[Grant]:
+    """For the clusters of these pipelines. Where their tasks log is in their task definitions, and in the configuration
+    only if someone has put it there: without `log_groups` the right to read logs is for all of them.
+    """
     for name in dict.fromkeys(pipeline.get("cluster") or "default" for pipeline in pipelines):
         cluster = arn("ecs", f"cluster/{name}", access) if not name.startswith("arn:") else name
         tasks = f"{cluster.replace(':cluster/', ':task/', 1)}/*"
         yield Grant(LIST, f"{CLUSTER}={cluster}")
         yield from (Grant(right, tasks) for right in (DESCRIBE, STOP))
     yield from (Grant(right) for right in (DEFINITION, FAMILIES))
-    yield Grant(LOGS, arn("logs", "log-group:*", access))
+    groups = [f"log-group:{name}:*" for name in log_groups] or [EVERY_LOG]
+    yield from (Grant(LOGS, arn("logs", group, access)) for group in groups)
