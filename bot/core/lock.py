@@ -232,6 +232,13 @@ class LockSeen:
         )
 
     @property
+    def is_unshown(self) -> bool:
+        """Whether the store shows the lock to nobody who only looks: asking again shows no more."""
+        return not self.held and any(
+            isinstance(why, Unseen) and why.trouble is Trouble.NOT_SHOWN for _, why in self.unseen
+        )
+
+    @property
     def locks(self) -> tuple[LockInfo, ...]:
         """The different locks that are here, oldest first. Two, if the places hold different ones."""
         by_id = {place.info.id: place.info for place in self.held if place.info is not None}

@@ -69,6 +69,8 @@ def _still_there(case: Case, others: Sequence[LockInfo]) -> Finding:
 def _unread(kind: PlaceKind, seen: Unseen | NotFound) -> Phrase:
     if kind.is_in_table and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
         return ("the lock table is throttled, so the lock can't be read: ", said(seen))
+    if isinstance(seen, Unseen) and seen.trouble is Trouble.NOT_SHOWN:
+        return (f"the {kind} is not shown: ", said(seen))
     return (f"the {kind} could not be read: ", said(seen))
 
 

@@ -22,6 +22,7 @@ class Held(StrEnum):
     GARBLED = "locked by something that is not lock info"
     THROTTLED = "its lock table is throttled"
     UNREAD = "could not be read"
+    UNSHOWN = "not shown to those who only look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One person's home. `shown` is one page of the rows; `locked` and `unread` count all of them.
+    """One person's home. `shown` is one page of the rows; `locked`, `unread` and `unshown` count all of them.
 
     `looking`: the locks are being read again; `is_stale`: they could not be read again in time. `unchecked` counts
     incidents of which Slack did not say whether they are a member there. `glance_at` is None if nothing was ever read.
@@ -142,6 +143,7 @@ class Home:
     looking: bool = False
     is_stale: bool = False
     journal_away: bool = False
+    unshown: int = 0
 
 
 def row_of(state: str, seen: LockSeen) -> StateRow | None:
@@ -156,6 +158,8 @@ def row_of(state: str, seen: LockSeen) -> StateRow | None:
         return StateRow(state, Held.GARBLED)
     if seen.is_throttled:
         return StateRow(state, Held.THROTTLED)
+    if seen.is_unshown:
+        return StateRow(state, Held.UNSHOWN)
     why = seen.unseen[0][1]
     return StateRow(state, Held.UNREAD, why=why.detail if isinstance(why, Unseen) else f"there is no {why.what}")
 
@@ -182,7 +186,7 @@ def prospect_of(verdict: Verdict, inspection: Inspection, at: datetime) -> Prosp
 
 def ordered(rows: Sequence[ShownRow]) -> list[ShownRow]:
     """Their own locks first, then what they watch, the locked ones, the longest held first, then what was not read."""
-    ranks = {Held.LOCKED: 0, Held.GARBLED: 0, Held.THROTTLED: 1, Held.UNREAD: 1}
+    ranks = {Held.LOCKED: 0, Held.GARBLED: 0, Held.THROTTLED: 1, Held.UNREAD: 1, Held.UNSHOWN: 2}
 
     def place(shown: ShownRow) -> tuple[bool, bool, int, float]:
         created = shown.row.created

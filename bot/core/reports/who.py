@@ -71,7 +71,8 @@ class HeldLock:
 class UserReport:
     """A Slack user that someone asked for, and their locks.
 
-    `unread` counts states whose lock could not be read, `unknown` locks whose owner is not known.
+    `unread` counts states whose lock could not be read, `unshown` those whose backend shows it to nobody who only
+    looks, `unknown` locks whose owner is not known.
     """
 
     member: Observation[Member]
@@ -82,3 +83,4 @@ class UserReport:
     unread: int = 0
     unknown: int = 0
     barred: Barred | None = None
+    unshown: int = 0

@@ -22,7 +22,6 @@ from bot.core.lock import (
     DigestMatch,
     Fence,
     LockInfo,
-    LockSeen,
     StateAbsent,
     StateCheck,
     StateSeen,
@@ -77,6 +76,10 @@ def command(words: str) -> Command:
     return Command(f"/tflock {words}")
 
 
+NO_REQUEST = "This backend has no request that reads a lock"
+"""Of a lock that is not shown to those who only look."""
+
+
 def headline(inspection: Inspection) -> Fact:
     """Whether the state is locked: the sentence that everyone reads first."""
     name, seen = inspection.state.name, inspection.seen
@@ -92,14 +95,8 @@ def headline(inspection: Inspection) -> Fact:
     if seen.is_throttled:
         words = " We can't tell whether the state is locked. The lock itself is not the problem."
         return Fact(f"DynamoDB is throttling the lock table of {name}.", (words,), Icon.WARNING)
-    why = " Only an unlock can look." if is_unshown(seen) else " The lock could not be read."
+    why = f" {NO_REQUEST}: only an unlock can look." if seen.is_unshown else " The lock could not be read."
     return Fact(f"We can't tell whether {name} is locked.", (why,), Icon.UNKNOWN)
-
-
-def is_unshown(seen: LockSeen) -> bool:
-    """Whether the state's store shows the lock to nobody who only looks: asking again shows no more."""
-    troubles = [why.trouble for _, why in seen.unseen if isinstance(why, Unseen)]
-    return not seen.held and Trouble.NOT_SHOWN in troubles
 
 
 def hold_headline(inspection: Inspection) -> Fact | None:
@@ -132,7 +129,7 @@ def held(inspection: Inspection, *, by_person: bool = False) -> Phrase:
     candidates = tied.candidates if tied is not None and not by_person else ()
     match candidates:
         case ():
-            return (*begun, " by ", *who(lock), ", for ", *operation(lock.operation), ".")
+            return (*begun, " by ", *who(lock), *purpose(lock), ".")
         case (_,):
             return (*begun, " by ", *holding(inspection))
         case _:
@@ -194,9 +191,12 @@ def who(info: LockInfo) -> Phrase:
     return (Quoted(named),) if named.strip("@ ") else ("someone the lock does not name",)
 
 
-def operation(name: str, otherwise: str = "an operation that the lock does not name") -> Phrase:
-    if not name:
-        return (otherwise,)
+def purpose(info: LockInfo) -> Phrase:
+    """`, for apply`; nothing of a lock that does not say (GitLab keeps no operation)."""
+    return (", for ", *operation(info.operation)) if info.operation else ()
+
+
+def operation(name: str) -> Phrase:
     return (operation_word(name),) if name in OPERATIONS else (Quoted(name),)
 
 
@@ -212,7 +212,7 @@ def places(inspection: Inspection) -> Iterable[Fact]:
         if isinstance(unseen, Unseen) and unseen.trouble is Trouble.THROTTLED and half.is_in_table:
             continue  # the facts about the table say so, since nothing is wrong with the lock
         what = f"the {half.words}: "
-        again: Phrase = () if is_unshown(seen) else (" ", _AGAIN, _DOCTOR, ".")
+        again: Phrase = () if seen.is_unshown else (" ", _AGAIN, _DOCTOR, ".")
         yield Fact("Not seen:", (what, *trouble(unseen), ".", *again), Icon.WARNING)
     if len(seen.locks) > 1:
         each: list[Phrase] = [

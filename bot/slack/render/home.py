@@ -17,7 +17,7 @@ from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, 
 from bot.core.reports.report import Checklist, Notice, StatusReport
 from bot.core.run import ENDED
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
-from bot.slack.render.facts import command, operation
+from bot.slack.render.facts import NO_REQUEST, command, operation
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.owner import answer_buttons
@@ -170,6 +170,7 @@ def counted(home: Home) -> str:
     if home.glance_at is None:
         return "The locks have not been read yet."
     unread = f", {home.unread} not readable" if home.unread else ""
+    unread += f", {home.unshown} not shown" if home.unshown else ""
     if not home.locked:
         return f"No state is locked ({home.total} in all{unread})" if not unread else f"None locked{unread}"
     return f"{home.locked} of {home.total} {'state' if home.total == 1 else 'states'} locked{unread}"
@@ -203,6 +204,8 @@ def _line(shown: ShownRow, home: Home) -> Phrase:
             return (*yours, *watched, " · its lock entry is unreadable, so tflock can't release it")
         case Held.THROTTLED:
             return (*yours, *watched, " · its lock table is being throttled; the lock itself may be fine")
+        case Held.UNSHOWN:
+            return (*yours, *watched, f" · {NO_REQUEST.lower()}; only an unlock can look")
         case Held.UNREAD:
             return (*yours, *watched, " · could not be read: ", Quoted(row.why or "no reason was given"))
 
@@ -213,7 +216,8 @@ def _held(shown: ShownRow, home: Home) -> Phrase:
     if prospect is not None and prospect.run:
         return (*lasted, " · ", Linked(prospect.run, prospect.url), f" {ENDED.get(prospect.end, prospect.end)}")
     who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("someone the lock does not name",)
-    return (*lasted, " · ", *who, ", ", *operation(row.operation, "something"))
+    what: Phrase = (", ", *operation(row.operation)) if row.operation else ()
+    return (*lasted, " · ", *who, *what)
 
 
 def _outlook(prospect: Prospect | None) -> Phrase:
@@ -242,7 +246,7 @@ def _pager(home: Home) -> list[Block]:
 
 
 def _free(home: Home) -> list[Block]:
-    count = home.total - home.locked - home.unread
+    count = home.total - home.locked - home.unread - home.unshown
     if not count or home.page + 1 < home.pages or home.glance_at is None:
         return []
     names = [unmarked(name, 120) for name in home.free]

@@ -90,7 +90,8 @@ def _words(report: OwnerMessage) -> Iterable[Fact]:
         yield Fact("", (*_run(report.run), *_because(report)))
     else:
         lock = report.lock
-        held: Phrase = (*facts.who(lock), " took it for ", *facts.operation(lock.operation), " at ", lock.created)
+        purpose: Phrase = (" for ", *facts.operation(lock.operation)) if lock.operation else ()
+        held: Phrase = (*facts.who(lock), " took it", *purpose, " at ", lock.created)
         yield Fact("", (*held, *_because(report)))
     if report.disturbs and report.status is OwnerMessageStatus.OPEN:
         why = f"{report.state.name} is protected, so we tell you at once."

@@ -113,7 +113,7 @@ def _unlocked_or_unread(report: StatusReport) -> Iterable[Fact]:
         return
     if inspection.seen.is_throttled:
         yield Fact("Next:", after_throttling(name))
-    elif facts.is_unshown(inspection.seen):
+    elif inspection.seen.is_unshown:
         by_trying = command(f"unlock {name}"), " looks. To wait for it, use Terraform's ", Quoted("-lock-timeout"), "."
         yield Fact("Next:", ("If runs are blocked, ", *by_trying))
     else:
@@ -167,7 +167,7 @@ def _buttons(report: StatusReport) -> list[Element | None]:
     if report.verdict is None or report.journal_away:
         again = button("Check again", CHECK_AGAIN, ButtonValue(name, "", ""), style="primary")
         # nothing shows when such a state is free, so tflock cannot notify anyone
-        return [kill, share] if facts.is_unshown(inspection.seen) else [again, kill, notify, share]
+        return [kill, share] if inspection.seen.is_unshown else [again, kill, notify, share]
     contact = button("Contact owner", WHO, value) if _has_owner(inspection) else None
     if report.verdict.ruling is not Ruling.REFUSE:
         return [button("Unlock…", UNLOCK, value, style="primary"), kill, notify, share]
@@ -290,6 +290,8 @@ def _cells(name: StateName, seen: LockSeen, overview: Overview) -> list[Cell]:
         return [name.name, "locked, entry unreadable", "", ""]
     if seen.is_throttled:
         return [name.name, "lock table throttled", "", ""]
+    if seen.is_unshown:
+        return [name.name, "only an unlock can look", "", ""]
     return [name.name, "could not be read", "", ""]
 
 
@@ -313,13 +315,20 @@ def counted(overview: Overview) -> str:
     """How many states are locked, as one sentence."""
     total = len(overview.states)
     ranks = [_rank(seen) for _, seen in overview.states]
-    unread = f", {ranks.count(1)} could not be read" if 1 in ranks else ""
+    unread = f", {ranks.count(_UNREAD)} could not be read" if _UNREAD in ranks else ""
+    unread += f", {ranks.count(_UNSHOWN)} not shown" if _UNSHOWN in ranks else ""
     if not total:
         return "No state is configured."
-    return f"{ranks.count(0)} of {total} states locked{unread}." if total > 1 else f"1 state{_ONE[ranks[0]]}"
+    return f"{ranks.count(_LOCKED)} of {total} states locked{unread}." if total > 1 else f"1 state{_ONE[ranks[0]]}"
 
 
-_ONE = {0: ", and it is locked.", 1: ", and it could not be read.", 2: ", and it is free."}
+_LOCKED, _UNREAD, _UNSHOWN, _FREE = range(4)
+_ONE = {
+    _LOCKED: ", and it is locked.",
+    _UNREAD: ", and it could not be read.",
+    _UNSHOWN: f". {facts.NO_REQUEST}.",
+    _FREE: ", and it is free.",
+}
 
 
 def overview_facts(overview: Overview) -> list[Fact]:
@@ -330,8 +339,10 @@ def overview_facts(overview: Overview) -> list[Fact]:
 
 def _rank(seen: LockSeen) -> int:
     if seen.held:
-        return 0
-    return 2 if seen.is_free else 1
+        return _LOCKED
+    if seen.is_unshown:
+        return _UNSHOWN
+    return _FREE if seen.is_free else _UNREAD
 
 
 def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
@@ -340,12 +351,14 @@ def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
         return Fact(name.name, (" ", *held_by(said, now=overview.at)), Icon.LOCKED)
     if lock is not None:
         since = duration(age(lock, overview.at))
-        words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))
+        words: Phrase = (f" locked for {since} by ", *facts.who(lock), *facts.purpose(lock))
         return Fact(name.name, words, Icon.LOCKED)
     if seen.held:
         return Fact(name.name, (" locked: its lock entry is unreadable",), Icon.LOCKED)
     if seen.is_throttled:
         return Fact(name.name, (": its lock table is throttled; the lock itself may be fine",), Icon.WARNING)
     if seen.unseen:
-        return Fact(name.name, (" could not be read: ", *facts.trouble(seen.unseen[0][1])), Icon.UNKNOWN)
+        unread: Phrase = (" could not be read: ", *facts.trouble(seen.unseen[0][1]))
+        unshown: Phrase = (f": {facts.NO_REQUEST.lower()}; only an unlock can look",)
+        return Fact(name.name, unshown if seen.is_unshown else unread, Icon.UNKNOWN)
     return Fact(name.name, (" free",), Icon.FREE)

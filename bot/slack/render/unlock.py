@@ -317,7 +317,7 @@ _PLAN = Quoted("terraform plan")
 
 
 def _after_release(lock: LockInfo | None) -> Phrase:
-    if lock is None:
+    if lock is None or not lock.operation:
         why = " before you apply: we don't know what the lock was for, so the state may be out of date."
         return ("Run ", _PLAN, why)
     if lock.operation == PLAN:
@@ -457,8 +457,7 @@ def _at_hand(told: _Facts, report: UnlockReport) -> list[Fact]:
 
 
 def _described(lock: LockInfo) -> Phrase:
-    what = facts.operation(lock.operation)
-    return (Quoted(lock.id), " of ", *facts.who(lock), ", for ", *what, ", since ", lock.created, ".")
+    return (Quoted(lock.id), " of ", *facts.who(lock), *facts.purpose(lock), ", since ", lock.created, ".")
 
 
 def _note(report: UnlockReport) -> _Facts:

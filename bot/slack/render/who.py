@@ -56,7 +56,7 @@ def who_facts(report: WhoReport) -> Iterable[Fact]:
         yield facts.headline(inspection)
         free: Phrase = ("Nobody holds the lock. Run what was blocked.",)
         unread: Phrase = ("Try again when the lock can be read.",)
-        if facts.is_unshown(inspection.seen):
+        if inspection.seen.is_unshown:
             unread = ("If runs are blocked, ", command(f"unlock {inspection.state.name}"), " looks.")
         yield Fact("Next:", free if inspection.seen.is_free else unread)
         return
@@ -250,7 +250,7 @@ def _locks(report: UserReport) -> Iterable[Fact]:
         yield Fact("Locks:", ("none that we know to be theirs.",))
     for held in locks[:_LOCKS]:
         lock, sure = held.lock, "is locked" if held.is_sure else "is locked, perhaps by them,"
-        words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))
+        words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), *facts.purpose(lock))
         yield Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Icon.LOCKED)
     if len(locks) > _LOCKS:
         yield Fact("", (f"… and {len(locks) - _LOCKS} more locks.",))
@@ -260,3 +260,6 @@ def _locks(report: UserReport) -> Iterable[Fact]:
     if report.unread:
         counted = "1 state" if report.unread == 1 else f"{report.unread} states"
         yield Fact("Not read:", (f"the lock of {counted}.",), Icon.UNKNOWN)
+    if report.unshown:
+        counted = "1 state" if report.unshown == 1 else f"{report.unshown} states"
+        yield Fact("Not shown:", (f"the lock of {counted}: only an unlock can look there.",), Icon.UNKNOWN)

@@ -115,6 +115,7 @@ def _drawn(
         shown=tuple(shown[page * PAGE : (page + 1) * PAGE]),
         locked=sum(row.held in {Held.LOCKED, Held.GARBLED} for row in rows),
         unread=sum(row.held in {Held.THROTTLED, Held.UNREAD} for row in rows),
+        unshown=sum(row.held is Held.UNSHOWN for row in rows),
         total=len(world.states),
         free=tuple(name for name in world.states if name not in busy)[:_MOST_FREE],
         waiting=room.waiting,

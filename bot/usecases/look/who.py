@@ -81,6 +81,7 @@ async def about_user(world: World, user_id: str) -> UserReport:
         held.unread,
         unknown,
         why_barred(member.value, world.directory.home_team) if isinstance(member, Found) else None,
+        held.unshown,
     )
 
 
@@ -88,6 +89,7 @@ async def about_user(world: World, user_id: str) -> UserReport:
 class _Held:
     locks: tuple[tuple[StateName, LockInfo], ...]
     unread: int
+    unshown: int = 0
 
 
 async def _held_now(world: World) -> _Held:
@@ -97,7 +99,8 @@ async def _held_now(world: World) -> _Held:
     except TimeoutError:
         return _Held((), len(world.states))
     locks = tuple((state, info) for state, lock in seen.states for info in lock.locks)
-    return _Held(locks, sum(bool(lock.unseen) and not lock.locks for _, lock in seen.states))
+    unread = [lock for _, lock in seen.states if lock.unseen and not lock.locks and not lock.is_unshown]
+    return _Held(locks, len(unread), sum(lock.is_unshown for _, lock in seen.states))
 
 
 async def _theirs(

@@ -220,7 +220,7 @@ def _lock_words(state: str, seen: LockSeen) -> str:
     if seen.is_free:
         return f"{state} is free"
     return "; ".join(
-        f"{state} has been locked by {info.who} since {instant(info.created)}, for "
-        f"{operation_word(info.operation) or 'an operation that it does not name'}"
+        f"{state} has been locked by {info.who} since {instant(info.created)}"
+        f"{f', for {operation_word(info.operation)}' if info.operation else ''}"
         for info in seen.locks
     )
