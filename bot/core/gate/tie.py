@@ -503,7 +503,7 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
     for job, log in one.logs():
         machine = machine_of(job, log)
         is_running = job.started_at is not None and _holds(job, one.candidate, question.taken)
-        is_there = bool(machine) and is_same_machine(machine or "", lock.host) and is_running
+        is_there = machine is not None and is_same_machine(machine, lock.host) and is_running
         if is_there and (job.machine is not None or is_jobs) and _may_show(question, one, job, log):
             return job
     return None

@@ -1126,3 +1126,11 @@ def test_three_runs_are_named_and_the_others_counted(make, says, count, more):
 
     assert words.endswith(more)
     assert ("more" in words) is bool(more)
+
+
+def test_a_tie_without_a_run_answers_nobody_who_says_that_it_still_runs(make, says):
+    case = make.case(owner=make.answer(OwnerSays.RUNNING, at="09:10"))
+    nobody = replace(case, attribution=replace(case.attribution, candidates=()))
+
+    assert says(Rule.OWNER, case)[0] is HOLDS
+    assert says(Rule.OWNER, nobody)[0] is REFUSES
