@@ -64,11 +64,13 @@ def test_what_a_hold_says_makes_the_same_hold_again_where_its_record_is_lost(use
     assert is_of(placed, again)
 
 
-def test_what_nobody_said_is_said_in_the_lock_and_read_as_nothing():
-    hold = hold_info("l1", replace(SAID, reason=" ;. ", link="a link"), created=NOON, path="p")
+@pytest.mark.parametrize("link", ["", "a link", "https://größe.example.com", "https://example.com/\x07"])
+def test_what_nobody_said_is_said_in_the_lock_and_read_as_nothing(link):
+    hold = hold_info("l1", replace(SAID, reason=" ;. ", link=link), created=NOON, path="p")
 
     assert hold.info == "no reason given; until 2026-11-21 12:00:00 UTC; -; hold h1"
     assert words_of(hold) == replace(SAID, reason="", link="")
+    assert words_of(HOLD) == SAID
     with pytest.raises(ValueError, match="has an end"):
         hold_info("l1", replace(SAID, until=None), created=NOON, path="p")
 
@@ -131,6 +133,7 @@ def test_a_lock_of_terraforms_own_is_no_hold_whatever_its_info_says():
     assert not is_hold(apply)
     assert words_of(apply) is None
     assert not is_of(apply, HOLD)
+    assert not is_of(HOLD, apply)
     assert not is_of(apply, apply)
 
 
@@ -168,5 +171,9 @@ def test_a_prolonged_hold_is_the_same_hold_with_another_end():
 
 def test_a_hold_is_said_with_its_end_or_that_it_is_over():
     assert plain(held_by(SAID)) == "held by quinn until 2026-11-21 12:00:00 UTC"
-    assert plain(held_by(SAID, now=NOON)) == "held by quinn, which ended at 2026-11-21 12:00:00 UTC"
+    for late in (timedelta(0), timedelta(seconds=1)):
+        over = plain(held_by(SAID, now=SAID.until + late))
+        assert over == "held by quinn, which ended at 2026-11-21 12:00:00 UTC"
+    early = SAID.until - timedelta(seconds=1)
+    assert plain(held_by(replace(SAID, user=""), now=early)) == "held by tflock until 2026-11-21 12:00:00 UTC"
     assert HOLD.operation == OPERATION

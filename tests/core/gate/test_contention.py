@@ -343,3 +343,18 @@ def test_a_run_that_could_not_be_read_again_counts_as_it_was_listed(make, is_rea
     look = make.look(run, closer={"1": make.found(make.run()) if is_read else make.unseen()})
 
     assert bool(contention((look,), now=make.now, rule=RULE).active) is not is_read
+
+
+def test_the_loop_with_most_starts_comes_first_and_of_two_the_longer_one(make, started):
+    """The deployment has been at it for longer; of late both start as often, or the update a little more."""
+    recent = [make.now - MINUTE * n for n in range(16)]
+    longer = started(*recent, *(recent[-1] - MINUTE * n for n in range(1, 5)))
+    longer = tuple(replace(run, ref=replace(run.ref, pipeline=make.deploy)) for run in longer)
+
+    def order(*times):
+        looks = make.look(*longer, pipeline=make.deploy), make.look(*started(*times), pipeline=make.update)
+        return [loop.pipeline for loop in contention(looks, now=make.now, rule=RULE).loops]
+
+    assert make.update < make.deploy
+    assert order(*recent) == [make.deploy, make.update]
+    assert order(*recent, make.now) == [make.update, make.deploy]

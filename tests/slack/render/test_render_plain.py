@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.gate.attribution import Tie
 from bot.core.gate.inspection import StateName
 from bot.core.people import Presence, Whereabouts
 from bot.core.reports.report import Overview, StatusReport
@@ -69,3 +71,17 @@ def test_every_key_of_a_document_is_documented(status, who, overview):
 
 def test_whether_a_state_is_locked_is_null_where_it_is_not_known(overview):
     assert [state["locked"] for state in to_json(overview)["states"]] == [False, None, True]
+
+
+def test_a_log_that_could_not_be_read_is_named_and_decides_nothing(scene, status):
+    refused = Unseen("GitHub", Trouble.DENIED, "GitHub refuses the token (403)", scene.now)
+    tied = replace(status.inspection.attribution, tie=Tie.BY_TIME, unread=(refused,))
+    inspection = replace(status.inspection, attribution=tied)
+
+    told = "\n".join(status_lines(StatusReport(inspection, scene.verdict(inspection))))
+
+    assert "Log not read: GitHub refuses the token (403)" in told
+    assert "It decides nothing." in told
+    assert "Match: weak: only the timing fits" in told
+    assert to_json(replace(status, inspection=inspection))["attribution"]["logs_unread"][0]["system"] == "GitHub"
+    assert "Log not read" not in "\n".join(status_lines(status))
