@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.evidence import Trouble
 from bot.core.gate.contention import LoopSource, contention, source_of, starts_of
 from bot.core.gate.tie import attribute
+from bot.core.lock import PlaceKind
 from bot.core.policy import Holders, LoopRule
 from bot.core.run import Conclusion, Phase
 
@@ -358,3 +360,13 @@ def test_the_loop_with_most_starts_comes_first_and_of_two_the_longer_one(make, s
     assert make.update < make.deploy
     assert order(*recent) == [make.deploy, make.update]
     assert order(*recent, make.now) == [make.update, make.deploy]
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+@pytest.mark.parametrize("refused", [0, 312, None])
+def test_a_table_is_throttled_if_it_refuses_the_bot_or_has_refused_anyone(make, chronicle, is_read, refused):
+    away = make.unseen(trouble=Trouble.THROTTLED)
+    seen = make.seen(make.place(make.info())) if is_read else make.seen(unseen=((PlaceKind.ITEM, away),))
+    table = None if refused is None else chronicle.table(refused=refused)
+
+    assert chronicle.inspection("11:00", seen=seen, table=table).is_throttled is (not is_read or refused == 312)
