@@ -267,7 +267,9 @@ def wait(
     raise typer.Exit(run(wait_for(configuration(need_slack=False), state, os.environ, timeout=longest)))
 
 
-@cli.command(epilog=_examples("tflock init", "tflock init ../infra ../network --output tflock.yml"))
+@cli.command(
+    epilog=_examples("tflock init", "tflock init --live", "tflock init ../infra ../network --output tflock.yml")
+)
 def init(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATH …]", help="Folders of checkouts.", show_default="this one")
@@ -275,11 +277,15 @@ def init(
     *,
     output: Annotated[Path, typer.Option("--output", help="The file to write; - prints it.")] = Path("tflock.yml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Ask stores and CI systems, too, with the credentials at hand. Only reads."),
+    ] = False,
 ) -> None:
     """Read the Terraform backends and CI files of a checkout; write a configuration to start from. Runs nothing."""
     from bot.cli.init.command import init as find  # noqa: PLC0415 - only this command reads HCL
 
-    raise typer.Exit(find(paths or [Path()], output, os.environ, force=force))
+    raise typer.Exit(find(paths or [Path()], output, os.environ, force=force, live=live))
 
 
 @cli.command(

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from typing import cast
 
 from bot.aws.clients import AwsClients
 from bot.backends.credentials import LibraryMissing
-from bot.backends.frame import Kind, Lists, Means, Store
+from bot.backends.frame import Kind, Lists, Means, NamesWriters, Store, Writing
 from bot.config.section import BackendSection
 from bot.config.settings import Config, StateSettings
+from bot.core.evidence import Found, Observation
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockSeen
 from bot.errors import ConfigInvalid
@@ -40,6 +42,21 @@ def lister(name: str) -> Lists:
     """The same type of backend, whose sections have a `listing`."""
     made: Lists = import_module(f"bot.backends.{name}.kind").KIND
     return made
+
+
+async def writings(section: BackendSection, made_with: Means, most: int) -> Observation[tuple[Writing, ...]]:
+    """When the newest versions of a state were written, newest first, and by which run where the store knows that.
+
+    Raises ConfigInvalid for a backend that cannot be made.
+    """
+    made: object = kind(section.type)
+    if hasattr(made, "writings"):
+        by_name = cast("NamesWriters", made)
+        return await by_name.writings(section, made_with, most)
+    seen = await kind(section.type).open(section, made_with).backend.versions(most)
+    if not isinstance(seen, Found):
+        return seen
+    return Found(tuple(Writing(version.at) for version in seen.value if version.at is not None), seen.at, seen.offset)
 
 
 def opened(settings: StateSettings, made_with: Means) -> Store:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from pydantic import SecretStr
@@ -50,6 +51,16 @@ class Store:
     lock_table: Hashable = None
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """When a version of a state was written, by the store's clock, and by what: a page or a name of the run, as far as
+    the store knows it.
+    """
+
+    at: datetime
+    run: str = ""
+
+
 class Lists(Protocol):
     """What a kind whose sections have a `listing` does, too."""
 
@@ -57,6 +68,14 @@ class Lists(Protocol):
         """The names, as `listing` has them, of the states in the section's container that begin so. A state whose
         lock is there is one, too, where it is listed. Takes half a minute at most.
         """
+        ...
+
+
+class NamesWriters(Protocol):
+    """What a kind whose store knows the run that wrote a version does, too."""
+
+    async def writings(self, section: Any, means: Means, most: int) -> Observation[tuple[Writing, ...]]:
+        """Of the newest versions, newest first, `most` at most. Reads no state."""
         ...
 
 

@@ -32,13 +32,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A state. `versions` by serial: the text, and when it was stored. `refusal` is an odd body of the 409."""
+    """A state. `versions` by serial: the text, and when it was stored. `pipeline` is the page of the one that
+    stored the newest. `refusal` is an odd body of the 409.
+    """
 
     lock_id: str | None = None
     by: str | None = None
     at: datetime | None = None
     versions: Mapping[int, tuple[bytes, datetime]] = field(default_factory=dict)
     refusal: str | None = None
+    pipeline: str = ""
 
 
 @dataclass
@@ -65,9 +68,10 @@ class GitLabStates:
     def unlock(self, name: str) -> None:
         self.states[name] = replace(self.state(name), lock_id=None, by=None, at=None, refusal=None)
 
-    def put(self, name: str, text: bytes, serial: int) -> None:
+    def put(self, name: str, text: bytes, serial: int, pipeline: str = "") -> None:
         kept = self.state(name)
-        self.states[name] = replace(kept, versions={**kept.versions, serial: (text, datetime.now(UTC))})
+        versions = {**kept.versions, serial: (text, datetime.now(UTC))}
+        self.states[name] = replace(kept, versions=versions, pipeline=pipeline)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.rel_url.raw_path_qs}")
@@ -171,6 +175,10 @@ class GitLabStates:
         variables = asked.get("variables", {})
         if variables.get("project") != self.path:
             return web.json_response({"data": {"project": None}})
+        if "state" in variables:
+            may_see = READS[account.role] and variables["state"] in self.states
+            node = _written(self.states[variables["state"]]) if may_see else None
+            return web.json_response({"data": {"project": {"terraformState": node}}})
         names = sorted(self.states) if READS[account.role] else []
         first = int(variables.get("after") or 0)
         shown = names[first : first + self.page_size]
@@ -190,6 +198,14 @@ def _node(name: str, kept: Kept) -> Mapping[str, Any]:
         if newest is None
         else {"serial": newest, "createdAt": kept.versions[newest][1].isoformat(timespec="seconds")},
     }
+
+
+def _written(kept: Kept) -> Mapping[str, Any]:
+    newest = max(kept.versions, default=None)
+    if newest is None:
+        return {"latestVersion": None}
+    job = {"pipeline": {"path": kept.pipeline}} if kept.pipeline else None
+    return {"latestVersion": {"createdAt": kept.versions[newest][1].isoformat(timespec="seconds"), "job": job}}
 
 
 def _stamp(at: datetime) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
-from bot.backends.frame import Means, Store
+from bot.backends.frame import Means, Store, Writing
 from bot.backends.gitlab.section import Backend
 from bot.backends.gitlab.store import ADMIN, READ, SERVICE, GitLabStore, Project, is_locked
+from bot.backends.gitlab.writings import newest
 from bot.backends.remote import LISTED_WITHIN, LONG_LIST, Folder, ListingSweep, RemoteBackend, observed
 from bot.core.evidence import Observation
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
@@ -49,6 +50,10 @@ class GitLabKind:
     async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
         project, at = _project(section, means), means.clock.now()
         return await observed(lambda: project.names(beginning), SERVICE, READ, at, within=LISTED_WITHIN)
+
+    async def writings(self, section: Backend, means: Means, most: int) -> Observation[tuple[Writing, ...]]:  # noqa: ARG002 - it shows one
+        at, project = means.clock.now(), _project(section, means)
+        return await observed(lambda: newest(project, section.state), SERVICE, READ, at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

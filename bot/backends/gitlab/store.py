@@ -81,7 +81,7 @@ class Project:
     async def listed(self, wanted: str | None = None) -> list[Json]:
         """The states, up to the `wanted` one. Empty also for a token that may not see them: see `may_read`."""
         about = f"the Terraform states of {self.name}"
-        path = await self._full_path()
+        path = await self.full_path()
 
         async def page(after: str) -> tuple[list[Json], str | None]:
             asked = {"query": _STATES, "variables": {"project": path, "after": after or None}}
@@ -134,7 +134,8 @@ class Project:
         if not work.cancelled():
             work.exception()  # who asked may be gone, and the log has it already
 
-    async def _full_path(self) -> str:
+    async def full_path(self) -> str:
+        """As GraphQL wants it, also of a project that is named by its number. Raises Failed or Absent."""
         if not self._path:
             about = f"project {self.name}"
             found = await self.client.send("GET", f"/v4/projects/{self.name}", about, needs=READ, tries=1)

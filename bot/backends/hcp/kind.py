@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
-from bot.backends.frame import Means, Store
+from bot.backends.frame import Means, Store, Writing
 from bot.backends.hcp.section import Backend
 from bot.backends.hcp.store import OF_ACCOUNTS, HcpStore
 from bot.backends.remote import LISTED_WITHIN, LONG_LIST, Folder, ListingSweep, RemoteBackend, observed
@@ -49,6 +49,10 @@ class HcpKind:
     async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
         client, at = _client(section, means), means.clock.now()
         return await observed(lambda: _names(client, section, beginning), SYSTEM, READ, at, within=LISTED_WITHIN)
+
+    async def writings(self, section: Backend, means: Means, most: int) -> Observation[tuple[Writing, ...]]:
+        at, store = means.clock.now(), _store(section, means)
+        return await observed(lambda: store.writings(most), SYSTEM, READ, at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

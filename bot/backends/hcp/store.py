@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import httpx
 from httpx import codes
 
+from bot.backends.frame import Writing
 from bot.backends.remote import Leaving, Unmet, newest_whole
 from bot.backends.state_text import StateReader
 from bot.core.evidence import Trouble
@@ -102,6 +103,11 @@ class HcpStore:
         return tuple(
             Version(entry.id, self._written(entry), _size(entry), number == 0) for number, entry in enumerate(uploaded)
         )
+
+    async def writings(self, most: int) -> tuple[Writing, ...]:
+        """When the newest versions were made, and by which run: by none what Terraform uploaded from elsewhere."""
+        found = [(entry, entry.points_at("run")) for entry in (await self._newest(most))[:most]]
+        return tuple(Writing(self._written(entry), run[1] if run else "") for entry, run in found)
 
     async def pour(self, version: str | None, into: Sink) -> None:
         about = f"the state of {self.target}"

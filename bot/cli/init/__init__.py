@@ -8,7 +8,7 @@ shell.py     scripts into the Terraform commands that they run, with their folde
 github.py gitlab.py azure.py jenkins.py others.py
              pipelines into `Use`s: what runs Terraform, where, with which backend configuration and workspace
 join.py      folders and uses into states
-live.py      what the stores themselves list
+live/        with --live: what the stores and the CI systems themselves say
 write.py     states into the commented file
 command.py   the command: reads, joins, writes or shows the difference
 """

@@ -8,27 +8,33 @@ from pathlib import Path
 
 import typer
 
-from bot.cli.frame import FAILED, OK, WRONG, complain
+from bot.cli.frame import FAILED, OK, WRONG, complain, run
 from bot.cli.init import azure, github, gitlab, others
 from bot.cli.init.blocks import Root
-from bot.cli.init.join import Found, joined_up, named, without_doubles
+from bot.cli.init.join import Found, Gathered, joined_up, named, without_doubles
+from bot.cli.init.live.against import against
+from bot.cli.init.live.evidence import COUNTED
 from bot.cli.init.roots import roots
 from bot.cli.init.tree import Checkout, opened
 from bot.cli.init.uses import Use
 from bot.cli.init.write import Written, written
+from bot.config.load import load
+from bot.config.settings import Config
+from bot.errors import ConfigInvalid
 
 _MOST_SHOWN = 20
 
 
-def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, force: bool) -> int:
+def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, force: bool, live: bool = False) -> int:
     """Returns the exit code: ok if the file was written or is the same already, failed if it is there and differs, or
-    if there is nothing to write.
+    if there is nothing to write. Only with `live` any system is asked.
     """
     try:
         checkouts = [opened(path) for path in paths]
     except OSError as error:
         return complain(f"{error.filename}: {error.strerror}. Nothing was written.", WRONG)
-    found = read(checkouts, environ)
+    gained = gathered(checkouts)
+    found = _written(gained, environ)
     for checkout in checkouts:
         for fault in checkout.faults[:_MOST_SHOWN]:
             typer.echo(f"{fault.at}: {fault.words}", err=True)
@@ -37,11 +43,47 @@ def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, for
     if found.complete + found.incomplete == 0:
         where = ", ".join(map(str, paths))
         return complain(f"No backend block and no remote_state was found in {where}. Nothing was written.")
-    return _put(found, output, force=force)
+    if not live:
+        return _put(found, output, force=force)
+    before, why_not = _before(output, environ)
+    looked = run(_looked_up(gained, before, environ))
+    gained.states.sort(key=lambda state: state.name.lower())
+    found = _written(gained, environ, [*why_not, *looked])
+    code = _put(found, output, force=force)
+    for line in against(gained.states, before) if before is not None and code != OK else ():
+        typer.echo(line)
+    return code
+
+
+async def _looked_up(gained: Gathered, before: Config | None, environ: Mapping[str, str]) -> list[str]:
+    from bot.app import logs  # noqa: PLC0415 - only who asks needs it, and all that asks
+    from bot.cli.init.live.result import look  # noqa: PLC0415 - as above
+
+    logs.set_up(form="console", level="error")
+    return await look(gained, before, environ)
+
+
+def _before(output: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
+    """The configuration that is there, and what keeps it from being one."""
+    if str(output) == "-" or not output.exists():
+        return None, []
+    try:
+        return load(output, environ, need_slack=False, need_tokens=False), []
+    except ConfigInvalid as invalid:
+        return None, [f"{output} is there and cannot be loaded, so nothing of it is known: {invalid.problems[0]}"]
+
+
+def _written(found: Gathered, environ: Mapping[str, str], looked: Sequence[str] = ()) -> Written:
+    return written(found.origin, found.states, found.questions, found.sections, environ, looked)
 
 
 def read(checkouts: Sequence[Checkout], environ: Mapping[str, str]) -> Written:
     """The configuration that these checkouts come to."""
+    return _written(gathered(checkouts), environ)
+
+
+def gathered(checkouts: Sequence[Checkout]) -> Gathered:
+    """All that their files say. Asks nobody."""
     uses = [use for checkout in checkouts for use in uses_in(checkout)]
     all_roots = [roots(checkout) for checkout in checkouts]
     found = Found()
@@ -59,7 +101,7 @@ def read(checkouts: Sequence[Checkout], environ: Mapping[str, str]) -> Written:
     sections = dict[str, Mapping[str, str]]()
     for checkout in checkouts:
         sections = {**_sections(checkout), **{name: each for name, each in sections.items() if all(each.values())}}
-    return written(f"the files of {origin}", states, found.questions, sections, environ)
+    return Gathered(f"the files of {origin}", states, found.questions, sections, uses)
 
 
 def uses_in(checkout: Checkout) -> list[Use]:
@@ -99,17 +141,23 @@ def _put(found: Written, output: Path, *, force: bool) -> int:
         return OK if found.complete else FAILED
     try:
         before = output.read_text(encoding="utf-8") if output.exists() else None
-        if before is not None and before != found.text and not force:
+        if before is not None and _without_counts(before) != _without_counts(found.text) and not force:
             typer.echo(_difference(before, found.text, output), nl=False)
             return complain(
                 f"{output} is there already and differs, as shown. Nothing was changed; --force overwrites it."
             )
-        if before != found.text:
+        is_new = before is None or _without_counts(before) != _without_counts(found.text)
+        if is_new:
             output.write_text(found.text, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return complain(f"{output}: {error}. Nothing was changed.")
-    typer.echo(_summary(found, output, is_new=before != found.text))
+    typer.echo(_summary(found, output, is_new=is_new))
     return OK if found.complete else FAILED
+
+
+def _without_counts(text: str) -> str:
+    """What `--live` has counted changes with each run of a pipeline, and is no difference."""
+    return COUNTED.sub("", text)
 
 
 def _difference(before: str, after: str, output: Path) -> str:

@@ -43,19 +43,23 @@ _PLAIN_WORDS = frozenset({
 
 @dataclass
 class Mapped:
-    """A pipeline of a state, and why that is a guess if it is one."""
+    """A pipeline of a state, and why that is a guess if it is one. `at` is its place, or in words who named it."""
 
     seen: Seen
-    at: Place
+    at: Place | str
     guess: str = ""
 
 
 @dataclass
 class State:
-    """`missing` are sentences: a state with any is not complete. `notes` are for the person who reads the file."""
+    """`missing` are sentences: a state with any is not complete. `notes` are for the person who reads the file.
+
+    `at` is its place in the checkout, or in words where else it was found. With `discover` it is an entry for many, and
+    `protected` has the values of its variables that say production. `checks` are what is wrong by the store's answer.
+    """
 
     folder: str
-    at: Place
+    at: Place | str
     keys: Keys
     variant: str = ""
     guesses: list[str] = field(default_factory=list)
@@ -66,6 +70,9 @@ class State:
     asks_for_workspace: bool = False
     is_chosen: bool = False
     """A pipeline selects its workspace by name, also if that is the default one."""
+    discover: bool = False
+    protected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    checks: list[str] = field(default_factory=list)
 
     @property
     def missing(self) -> list[str]:
@@ -82,6 +89,17 @@ class Found:
 
     states: list[State] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What all checkouts come to. `sections` are the entries under `ci` by their names, `origin` is for people."""
+
+    origin: str
+    states: list[State]
+    questions: list[str]
+    sections: dict[str, Mapping[str, str]]
+    uses: list[Use]
 
 
 def joined_up(checkout: Checkout, roots: Sequence[Root], uses: Sequence[Use]) -> Found:
@@ -543,7 +561,7 @@ def named(states: Sequence[State], names: Mapping[str, str]) -> None:
     often = Counter(wanted)
     for state, each in zip(states, wanted, strict=True):
         store = str(state.keys.values.get("storage_account") or state.keys.values.get("bucket") or "")
-        name = _fit(f"{each}-{store}") if often[each] > 1 and store and is_known(store) else each
+        name = fit(f"{each}-{store}") if often[each] > 1 and store and is_known(store) else each
         base, number = name, 2
         while name.lower() in taken:
             name, number = f"{base[:56]}-{number}", number + 1
@@ -552,7 +570,7 @@ def named(states: Sequence[State], names: Mapping[str, str]) -> None:
 
 
 def _short(state: State, names: Mapping[str, str]) -> str:
-    parts = _telling(state.folder)
+    parts = telling(state.folder)
     label = state.variant if state.variant not in {"", "default"} and is_known(state.variant) else ""
     if parts and label and label.startswith(parts[-1]):
         parts.pop()
@@ -561,25 +579,25 @@ def _short(state: State, names: Mapping[str, str]) -> str:
     if not parts:
         values = state.keys.values
         key = str(values.get("state") or values.get("workspace") or values.get("key") or values.get("prefix") or "")
-        parts = _telling(re.sub(r"\.tfstate$", "", shown(key)))
-    return _fit("-".join(parts[-3:])) or _fit(names.get(state.folder, "")) or "main"
+        parts = telling(re.sub(r"\.tfstate$", "", shown(key)))
+    return fit("-".join(parts[-3:])) or fit(names.get(state.folder, "")) or "main"
 
 
-def _telling(path: str) -> list[str]:
+def telling(path: str) -> list[str]:
     return [part for part in path.split("/") if part and part.lower() not in _PLAIN_WORDS]
 
 
 def _long(state: State, names: Mapping[str, str]) -> str:
     label = state.variant if state.variant not in {"", "default"} and is_known(state.variant) else ""
-    folders = _telling(state.folder) if len(state.folder) > 40 else state.folder.split("/")  # noqa: PLR2004
+    folders = telling(state.folder) if len(state.folder) > 40 else state.folder.split("/")  # noqa: PLR2004
     key = re.sub(r"\.tfstate$", "", shown(str(state.keys.values.get("key", ""))))
     if not label:
-        return _fit("-".join(_telling(key)[-3:])) or _fit("-".join(folders)) or "main"
+        return fit("-".join(telling(key)[-3:])) or fit("-".join(folders)) or "main"
     whole = [*folders, label] if state.folder else [names.get("", ""), label]
-    return _fit("-".join(part for part in whole if part)) or "main"
+    return fit("-".join(part for part in whole if part)) or "main"
 
 
-def _fit(text: str) -> str:
+def fit(text: str) -> str:
     """As the configuration wants names: letters, digits, `.`, `_` and `-`, 60 at most, and not just a number."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
     if len(name) > 60:  # noqa: PLR2004 - as the configuration has it

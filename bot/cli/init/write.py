@@ -20,7 +20,12 @@ from bot.config.load import load
 from bot.core.systems import BY_TYPE
 from bot.errors import ConfigInvalid
 
-_TYPES = {"github": "github_actions", "gitlab": "gitlab", "azure": "azure_devops", "jenkins": "jenkins", "ecs": "ecs"}
+TYPES = {
+    "github": "github_actions", "gitlab": "gitlab", "azure": "azure_devops", "jenkins": "jenkins", "ecs": "ecs",
+    "hcp": "hcp",
+}  # fmt: skip
+"""The types of the entries under `ci`, by the name that each gets."""
+
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@-]*")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"})
 _MOST_ALONE = 3
@@ -49,10 +54,13 @@ def written(
     questions: Sequence[str],
     sections: Mapping[str, Mapping[str, str]],
     environ: Mapping[str, str],
+    looked: Sequence[str] = (),
 ) -> Written:
-    """`sections` are the values of each entry under `ci` that could be found out, by its name."""
+    """`sections` are the values of each entry under `ci` that could be found out, by its name. `looked` are sentences
+    on what the systems said.
+    """
     while True:
-        text, asked = _text(origin, states, questions, sections)
+        text, asked = _text(origin, states, questions, sections, looked)
         complete = [state for state in states if not state.missing]
         refused = _refused(text, environ) if complete else {}
         if not refused:
@@ -86,7 +94,11 @@ def _is_guessed(state: State) -> bool:
 
 
 def _text(
-    origin: str, states: Sequence[State], questions: Sequence[str], sections: Mapping[str, Mapping[str, str]]
+    origin: str,
+    states: Sequence[State],
+    questions: Sequence[str],
+    sections: Mapping[str, Mapping[str, str]],
+    looked: Sequence[str],
 ) -> tuple[str, tuple[str, ...]]:
     complete = [state for state in states if not state.missing]
     incomplete = [state for state in states if state.missing]
@@ -96,6 +108,8 @@ def _text(
         f"# Written by `tflock init` from {origin}.",
         "# It was read and not run. Check the lines with “guessed”: they say why. What is not known is asked.",
     ]
+    if looked:
+        lines += ["#", "# Looked up, with the credentials at hand:", *(f"# - {_one_line(each)}" for each in looked)]
     if asked:
         lines += ["#", "# Questions:"]
         for number, question in enumerate(asked, 1):
@@ -121,11 +135,11 @@ def _asked(states: Sequence[State], sections: Mapping[str, Mapping[str, str]], u
         for words in state.missing[:_MOST_FOR_ONE]:
             missing.setdefault(words, []).append(state)
     for words, those in missing.items():
-        yield f"{_some([state.name for state in those])} ({those[0].at}): {words}{'' if words.endswith('?') else '.'}"
+        yield f"{some([state.name for state in those])} ({those[0].at}): {words}{'' if words.endswith('?') else '.'}"
     yield from _unnamed([*dict.fromkeys(each.seen for state in states for each in state.pipelines if each.seen.asks)])
     for name in sorted(used):
         if "base_url" in sections.get(name, {}) and not sections[name]["base_url"]:
-            yield f"At which address is {BY_TYPE[_TYPES[name]].name}? Its pipelines are commented out until then."
+            yield f"At which address is {BY_TYPE[TYPES[name]].name}? Its pipelines are commented out until then."
     yield from _without_runs(states)
 
 
@@ -147,15 +161,16 @@ def _without_runs(states: Sequence[State]) -> Iterator[str]:
             systems.setdefault(system, []).append(state.name)
     for system, names in systems.items():
         yield (
-            f"{system} runs Terraform on {_some(names)}, and tflock cannot see its runs: who tells that one is over? "
+            f"{system} runs Terraform on {some(names)}, and tflock cannot see its runs: who tells that one is over? "
             "Let its jobs use `tflock claim`, or expect that a second person has to agree."
         )
     without = [state.name for state in states if not state.missing and not state.pipelines and not state.unseen]
     if without:
-        yield f"Which pipelines run Terraform on {_some(without)}? None was found in this checkout."
+        yield f"Which pipelines run Terraform on {some(without)}? None was found in this checkout."
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of them, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
@@ -163,12 +178,12 @@ def _some(names: Sequence[str]) -> str:
 def _ci(sections: Mapping[str, Mapping[str, str]], used: set[str]) -> list[str]:
     lines = list[str]()
     for name in sorted(used):
-        values = {"type": _TYPES[name], **sections.get(name, {})}
+        values = {"type": TYPES[name], **sections.get(name, {})}
         is_known = all(values.values())
         if not is_known:
             values = {key: value or "?" for key, value in values.items()}
         variable = {"github": "GITHUB_TOKEN", "gitlab": "GITLAB_TOKEN", "azure": "AZURE_DEVOPS_TOKEN",
-                    "jenkins": "JENKINS_USER and JENKINS_TOKEN", "ecs": ""}[name]  # fmt: skip
+                    "jenkins": "JENKINS_USER and JENKINS_TOKEN", "ecs": "", "hcp": "TFE_TOKEN"}[name]  # fmt: skip
         lines.append(
             f"  {'' if is_known else '# '}{name}: {_flow(values)}{f'  # needs {variable}' if variable else ''}"
         )
@@ -180,7 +195,14 @@ def _state(state: State, sections: Mapping[str, Mapping[str, str]]) -> list[str]
     lines += [f"    # asked: {_one_line(missing)}" for missing in state.missing[:_MOST_FOR_ONE]]
     lines += [f"    # guessed: {_one_line(guess)}" for guess in dict.fromkeys(state.guesses)]
     lines += [f"    # note: {_one_line(note)}" for note in dict.fromkeys(state.keys.notes)]
-    if state.is_production:
+    lines += [f"    # checked: {_one_line(each)}" for each in state.checks]
+    if state.discover:
+        lines.append("    discover: true")
+    if state.protected:
+        values = {name: f"[{', '.join(map(_scalar, each))}]" for name, each in state.protected.items()}
+        shown = ", ".join(f"{name}: {each}" for name, each in values.items())
+        lines.append(f"    protected: {{{shown}}}  # guessed: these say production; each release needs a second person")
+    elif state.is_production:
         lines.append("    protected: true  # guessed: its name says production; each release needs a second person")
     lines.append("    backend:")
     for key, value in state.keys.values.items():
@@ -190,17 +212,18 @@ def _state(state: State, sections: Mapping[str, Mapping[str, str]]) -> list[str]
     if not state.pipelines:
         lines.append("    pipelines: []")
         return lines
-    ready = [each for each in state.pipelines if _is_ready(each, sections)]
+    ready = [each for each in state.pipelines if is_ready(each, sections)]
     lines.append("    pipelines:" if ready else "    pipelines: []")
     for each in state.pipelines:
         keys = {"ci": each.seen.ci} | {key: value or "?" for key, value in each.seen.keys}
-        file = f"{each.seen.file}, " if each.seen.file not in {"", each.at.file} else ""
+        file = f"{each.seen.file}, " if each.seen.file not in {"", str(each.at).rpartition(":")[0]} else ""
         comment = f"guessed: {_one_line(each.guess)} ({file}{each.at})" if each.guess else f"{file}{each.at}"
         lines.append(f"      {'' if each in ready else '# '}- {_flow(keys)}  # {comment}")
     return lines
 
 
-def _is_ready(each: Mapped, sections: Mapping[str, Mapping[str, str]]) -> bool:
+def is_ready(each: Mapped, sections: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether all that the configuration wants of a pipeline is known."""
     return all(value for _, value in each.seen.keys) and all(sections.get(each.seen.ci, {}).values())
 
 

@@ -63,10 +63,13 @@ class RunRecord:
 
 @dataclass(slots=True)
 class StateRecord:
+    """`run` is the one that made it, empty for what Terraform uploaded from elsewhere."""
+
     id: str
     at: datetime
     text: bytes
     status: str = "finalized"
+    run: str = ""
 
 
 @dataclass(slots=True)
@@ -219,8 +222,8 @@ class HcpRuns:
             if run.due is not None and run.due <= self._now():
                 self.finish(run, "canceled", at=run.due)
 
-    def put_state(self, workspace: Workspace, text: bytes, *, status: str = "finalized") -> StateRecord:
-        made = StateRecord(new_id("sv"), self._now(), text, status)
+    def put_state(self, workspace: Workspace, text: bytes, *, status: str = "finalized", run: str = "") -> StateRecord:
+        made = StateRecord(new_id("sv"), self._now(), text, status, run)
         workspace.states.append(made)
         return made
 

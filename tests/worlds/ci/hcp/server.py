@@ -347,7 +347,9 @@ class HcpStandIn(FaultyCi):
             "status": state.status,
             "hosted-state-download-url": self.origin + path.format(state.id) if is_there else None,
         }
-        return {"id": state.id, "type": "state-versions", "attributes": attributes}
+        run = {"id": state.run, "type": "runs"} if state.run else None
+        made_by = {"run": {"data": run}}
+        return {"id": state.id, "type": "state-versions", "attributes": attributes, "relationships": made_by}
 
 
 def _stamp(at: datetime) -> str:

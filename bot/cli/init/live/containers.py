@@ -1,0 +1,265 @@
+"""The states that buckets, containers, projects and organizations list, and that no checkout has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+from bot.cli.init.holes import bound, holes_in, is_known, shown
+from bot.cli.init.join import Mapped, State
+from bot.cli.init.keys import Keys
+from bot.cli.init.live.context import Context, identity
+from bot.cli.init.live.listed import Form, called, forms, is_shared, like_states, values_at
+from bot.cli.init.live.look import all_within, why_not
+from bot.config.models import BACKEND_SECTIONS
+from bot.config.patterns import filled, readings
+from bot.config.section import BackendSection
+from bot.core.evidence import Found
+
+Place: TypeAlias = tuple[str, ...]
+"""A container of a store: the kind, and the way there."""
+
+_CALLED = {
+    "s3": "s3://{0[2]}",
+    "gcs": "gs://{0[2]}",
+    "azurerm": "container {0[3]} of {0[2]}",
+    "gitlab": "GitLab's project {0[2]}",
+    "hcp": "organization {0[2]}",
+}
+_NAMED = "placeholder"
+_WITHIN = 180.0
+_MOST_ADDED = 200
+_MOST_LOOKED_INTO = 50
+_SAMPLED = 5
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A state of a container: what it is listed as, its keys as the file has them, and what it is called there."""
+
+    name: str
+    section: BackendSection
+    values: Mapping[str, Any]
+    called: str
+
+
+@dataclass
+class _Container:
+    """`open` are states of which only the name is not known, each with its form; `there` are those of the configuration
+    that is there.
+    """
+
+    place: Place
+    known: list[_Known] = field(default_factory=list)
+    there: list[_Known] = field(default_factory=list)
+    open: list[tuple[State, _Known]] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        return _label(self.place)
+
+    @property
+    def model(self) -> _Known:
+        """The one whose other keys most have: what a listing does not tell is taken from it."""
+        every = self.known or [each for _, each in self.open] or self.there
+        rest = [_rest(each) for each in every]
+        return every[rest.index(Counter(rest).most_common(1)[0][0])]
+
+
+def _label(place: Place) -> str:
+    return _CALLED[place[0]].format(place)
+
+
+def _rest(known: _Known) -> str:
+    return repr(sorted((key, value) for key, value in known.values.items() if is_shared(known.section.type, key)))
+
+
+async def list_stores(context: Context) -> None:
+    """Adds the states that stores list and nobody has named."""
+    containers = _containers(context)
+    work = dict[Place, Any]()
+    for container in containers:
+        section, names = container.model.section, [each.name for each in container.known]
+        if why := context.systems.lacking(section):
+            context.say(f"{why}, so {container.label} was not listed")
+        else:
+            work[container.place] = partial(context.systems.listed, section, names)
+    seen, failed = await all_within(work, _WITHIN)
+    context.say_failed({_label(place): why for place, why in failed.items()}, "was not listed")
+    for container in containers:
+        answer = seen.get(container.place)
+        if isinstance(answer, Found):
+            await _Listed(context, container, answer.value).take()
+        elif answer is not None:
+            context.say(f"{container.label} was not listed: {why_not(answer)}")
+
+
+def _containers(context: Context) -> list[_Container]:
+    found = dict[Place, _Container]()
+    for state in context.found.states:
+        (section,) = context.sections.get(state.name, (None,)) if not state.missing else (None,)
+        form = _form_of(context, state) if state.missing else None
+        if section is not None and (container := _container(context, found, section)) is not None:
+            name = "" if section.listing is None else section.listing.name
+            container.known.append(_Known(name, section, state.keys.values, state.name))
+        elif form is not None and (container := _container(context, found, form.section)) is not None:
+            container.open.append((state, form))
+    before = context.before
+    templates = () if before is None else (each.template for each in before.patterns)
+    for each in () if before is None else (*before.states.values(), *templates):
+        values = {"type": each.backend.type, **each.backend.model_dump(exclude_defaults=True)}
+        if (container := _container(context, found, each.backend)) is not None:
+            container.there.append(_Known("", each.backend, values, each.name))
+    return list(found.values())
+
+
+def _container(context: Context, found: dict[Place, _Container], section: BackendSection) -> _Container | None:
+    if section.listing is None or section.type not in _CALLED:
+        context.say(f"states of the kind {section.type} cannot be listed")
+        return None
+    place = (section.type, *section.listing.container)
+    return found.setdefault(place, _Container(place))
+
+
+def _form_of(context: Context, state: State) -> _Known | None:
+    """What a state is listed as of which only the name is not known, with its holes; None for any other."""
+    kind, values = state.keys.type, dict(state.keys.values)
+    unknown = {key: value for key, value in values.items() if isinstance(value, str) and not is_known(value)}
+    if not unknown or any(is_shared(kind, key) for key in unknown) or len(state.missing) > len(unknown):
+        return None
+    section = context.section(kind, {**values, **dict.fromkeys(unknown, _NAMED)})
+    if section is None or any(BACKEND_SECTIONS[kind].problems(section.model_dump(), has_region=True)):
+        return None
+    listing = section.model_copy(update=unknown).listing
+    # a name that is all hole would be the form of anything
+    if listing is None or len(shown(listing.name)) == sum(len(each) + 2 for each in holes_in(listing.name)):
+        return None
+    return _Known(listing.name, section, values, state.name)
+
+
+@dataclass
+class _Listed:
+    """One container with what it lists."""
+
+    context: Context
+    container: _Container
+    names: Sequence[str]
+
+    async def take(self) -> None:
+        known = [each.name for each in self.container.known]
+        fold = str.casefold if self.container.place[0] == "hcp" else str
+        here = {fold(name) for name in known}
+        new = [name for name in self.names if fold(name) not in here]
+        states, perhaps = like_states(self.container.place[0], new, known)
+        states += await self._looked_into(perhaps)
+        others = len(new) - len(states)
+        count = len(states) + len({fold(name) for name in self.names} & here)
+        self.context.say(
+            f"{self.container.label} lists {count} states, "
+            + (f"{len(states)} of them not in the checkout" if states else "all of them known")
+            + (f"; what else is there ({others}) does not look like a state" if others else "")
+        )
+        left = [name for name in states if not self._fits(name)]
+        self._close()
+        fixed = [name for name in left if identity(self._section(name)) in self.context.there]
+        for form in self._patterns(left):
+            left = [name for name in left if name not in form.members]
+            self._add_many(form)
+        grouped, single = forms(
+            [name for name in left if name not in fixed], [*known, *fixed], is_free=self.context.is_free
+        )
+        for form in grouped:
+            self._add_many(form)
+        single += fixed
+        for name in single[:_MOST_ADDED]:
+            self._add_one(name)
+        if len(single) > _MOST_ADDED:
+            more = len(single) - _MOST_ADDED
+            words = f"{self.container.label} lists {more} more states than are written here: which are yours?"
+            self.context.found.questions.append(words)
+
+    def _patterns(self, names: Sequence[str]) -> Iterator[Form]:
+        """The entries for many of the configuration that is there, with those that they mean."""
+        for each in () if self.context.before is None else self.context.before.patterns:
+            members = tuple(name for name in names if readings(each.listing.name, name))
+            if (each.template.backend.type, *each.listing.container) == self.container.place and members:
+                yield Form(each.listing.name, each.template.name, members, each.protected)
+
+    async def _looked_into(self, names: Sequence[str]) -> list[str]:
+        """Those that are Terraform states, of the first few."""
+        sections = {name: self._section(name) for name in names[:_MOST_LOOKED_INTO]}
+        work = {
+            name: partial(self.context.systems.is_state, each) for name, each in sections.items() if each is not None
+        }
+        seen, _ = await all_within(work, _WITHIN)
+        return [name for name, is_state in seen.items() if is_state]
+
+    def _values(self, name: str) -> dict[str, Any] | None:
+        return values_at(self.container.model.section, self.container.model.values, name)
+
+    def _section(self, name: str) -> BackendSection | None:
+        values = self._values(name)
+        return None if values is None else self.context.section(self.container.place[0], values)
+
+    def _fits(self, name: str) -> bool:
+        """Adds the state if it has the form of one of which only the name was not known."""
+        for state, form in self.container.open:
+            parts, values = bound(form.name, name), values_at(form.section, form.values, name)
+            if parts is None or values is None:
+                continue
+            guess = f"{self.container.label} lists {name}, which has the form {shown(form.name)}"
+            unknown = "on which states it runs is only known when it runs"
+            made = State(
+                state.folder,
+                state.at,
+                Keys(state.keys.type, values, notes=list(state.keys.notes)),
+                guesses=[*state.guesses, guess],
+                pipelines=[Mapped(each.seen, each.at, each.guess or unknown) for each in state.pipelines],
+                unseen=list(state.unseen),
+            )
+            self._add(made, name)
+            return True
+        return False
+
+    def _close(self) -> None:
+        """Drops what was asked for and is found now."""
+        states = self.context.found.states
+        fitted = {(state.folder, str(state.at)) for state in self.context.complete}
+        gone = {id(state) for state, _ in self.container.open if (state.folder, str(state.at)) in fitted}
+        states[:] = [state for state in states if id(state) not in gone]
+
+    def _add_one(self, name: str) -> None:
+        values = self._values(name)
+        if values is not None:
+            self._add(self._new(values), name)
+
+    def _add(self, state: State, name: str) -> None:
+        section = self.context.section(state.keys.type, state.keys.values)
+        if section is not None:
+            state.name = self.context.there.get(identity(section)) or called(name, is_free=self.context.is_free)
+            self.context.found.states.append(state)
+            self.context.sections[state.name] = [section]
+
+    def _add_many(self, form: Form) -> None:
+        values, members = self._values(form.text), list(filter(None, map(self._section, form.members)))
+        if values is None or len(members) < len(form.members):
+            for name in form.members:
+                self._add_one(name)
+            return
+        state, first = self._new(values), form.members[:_SHOWN]
+        some_of = ", ".join(filled(form.name, reading) for name in first for reading in readings(form.text, name)[:1])
+        state.guesses.append(f"one entry for the {len(members)} states of this form: {some_of} …")
+        state.name, state.discover, state.protected = form.name, True, form.production
+        self.context.found.states.append(state)
+        self.context.sections[state.name] = members[:: max(1, len(members) // _SAMPLED)][:_SAMPLED]
+
+    def _new(self, values: Mapping[str, Any]) -> State:
+        model = self.container.model.called
+        guess = f"found by listing, not in the checkout; what a listing does not tell is as in {model}"
+        return State(
+            "", f"listed in {self.container.label}", Keys(self.container.place[0], dict(values)), guesses=[guess]
+        )

@@ -1,0 +1,208 @@
+"""Names that a store lists, into states that no checkout has, and into entries for many that share a form. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from bot.cli.init.join import fit, telling
+from bot.config.patterns import expression, filled, variables
+from bot.config.section import BackendSection
+
+_STATE = ".tfstate"
+_FEWEST = 5
+"""So many states that share a form become one entry."""
+
+_MOST_VARIABLES = 3
+_MOST_PARTS = 3
+_LONGEST = 60
+_ENVIRONMENTS = re.compile(
+    r"(?:(?:non|pre)-?)?(?:dev|develop|development|test|testing|tst|qa|uat|int|integration|stage|staging|stg|"
+    r"prod|production|prd|sandbox|demo|live|shared|global|ops|dr)\d*",
+    re.IGNORECASE,
+)
+_REGIONS = re.compile(r"[a-z]{2,9}(?:-[a-z]+)+-?\d|[a-z]+(?:east|west|north|south|central)[a-z]*\d?")
+_ACCOUNTS = re.compile(r"\d{12}")
+_PRODUCTION = re.compile(r"prod|production|prd|live", re.IGNORECASE)
+
+
+def values_at(section: BackendSection, values: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """The keys of the state that the container of `section` lists as `name`: `values` are the section's, as the file
+    has them. None for a name that no state can have there.
+    """
+    found = _name_keys(section, name)
+    if found is None:
+        return None
+    here, there = section.listing, section.model_copy(update=found).listing
+    if here is None or there is None or (there.container, there.name) != (here.container, name):
+        return None
+    is_default = {key for key, value in found.items() if value in {"", "default"}}
+    kept = {key: found.get(key, value) for key, value in values.items() if key not in is_default}
+    return {**kept, **{key: value for key, value in found.items() if key not in is_default}}
+
+
+def _name_keys(section: Any, name: str) -> dict[str, str] | None:
+    """The keys that make the difference between two states of one container."""
+    match section.type:
+        case "s3":
+            workspace, _, key = name.removeprefix(f"{section.workspace_key_prefix}/").partition("/")
+            is_workspaces = bool(name.startswith(f"{section.workspace_key_prefix}/") and workspace and key)
+            found = {"key": key, "workspace": workspace} if is_workspaces else {"key": name, "workspace": "default"}
+        case "azurerm":
+            key, mark, workspace = name.rpartition("env:")
+            is_workspaces = bool(mark and key and workspace) and "/" not in workspace
+            found = {"key": key, "workspace": workspace} if is_workspaces else {"key": name, "workspace": "default"}
+        case "gcs":
+            folder, _, workspace = name.removesuffix(_STATE).rpartition("/")
+            found = {"prefix": folder, "workspace": workspace}
+        case "gitlab":
+            found = {"state": name}
+        case "hcp":
+            found = {"workspace": name}
+        case _:
+            return None
+    return found
+
+
+def is_shared(kind: str, key: str) -> bool:
+    """Whether a key is one that several states of a container have in common."""
+    names = {"s3": {"key", "workspace"}, "azurerm": {"key", "workspace"}, "gcs": {"prefix", "workspace"},
+             "gitlab": {"state"}, "hcp": {"workspace"}}  # fmt: skip
+    return key not in names.get(kind, set())
+
+
+def like_states(kind: str, names: Iterable[str], known: Collection[str]) -> tuple[list[str], list[str]]:
+    """Those whose names say that they are states, and those that have the form of a known one and would have to be
+    looked into. Other objects of the container are neither.
+    """
+    surely, perhaps = list[str](), list[str]()
+    forms = {(name.count("/"), posixpath.splitext(name)[1]) for name in known if not name.endswith(_STATE)}
+    for name in names:
+        base = name.rpartition("env:")[0] or name if kind == "azurerm" else name
+        if kind in {"gitlab", "hcp"} or base.endswith(_STATE):
+            surely.append(name)
+        elif (name.count("/"), posixpath.splitext(name)[1]) in forms:
+            perhaps.append(name)
+    return surely, perhaps
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One entry for many: `text` is what they are listed as and `name` what they are called, both with variables."""
+
+    text: str
+    name: str
+    members: tuple[str, ...]
+    production: Mapping[str, tuple[str, ...]]
+    """The values of variables that say production."""
+
+
+def forms(
+    names: Sequence[str], known: Collection[str], *, is_free: Callable[[str], bool]
+) -> tuple[list[Form], list[str]]:
+    """The entries for many that these names allow, and the names that are in none.
+
+    None of them means a `known` name, nor one of another. `is_free` tells whether a state's name is not taken.
+    """
+    made, rest = list[Form](), list[str]()
+    for (_, _), group in groupby(sorted(names, key=_shape), key=_shape):
+        members = list(group)
+        for part in _parts(members, known):
+            form = _form(part, is_free) if len(part) >= _FEWEST else None
+            if form is None:
+                rest += part
+            else:
+                made.append(form)
+    return made, sorted(rest)
+
+
+def _shape(name: str) -> tuple[int, str]:
+    return name.count("/"), _end(name)
+
+
+def _end(name: str) -> str:
+    """What stays as it is at the end of a name."""
+    return _STATE if name.endswith(_STATE) else ""
+
+
+def _steps(name: str) -> list[str]:
+    return name.removesuffix(_end(name)).split("/")
+
+
+def _parts(members: Sequence[str], known: Collection[str]) -> Iterator[list[str]]:
+    """The members in groups that one text with few variables means, and which means none of the known ones."""
+    columns = list(zip(*map(_steps, members), strict=True))
+    varying = [index for index, column in enumerate(columns) if len(set(column)) > 1]
+    pattern = expression(_text(members, columns, varying))
+    fits = 0 < len(varying) <= _MOST_VARIABLES and not any(pattern.fullmatch(name) for name in known)
+    if len(members) < _FEWEST or fits or len(varying) <= 1:
+        # with one variable there is nothing left to divide them by
+        yield from ([list(members)] if fits or len(members) < _FEWEST else ([name] for name in members))
+        return
+    first = varying[0]
+    for _, group in groupby(
+        sorted(members, key=lambda name: _steps(name)[first]), key=lambda name: _steps(name)[first]
+    ):
+        yield from _parts(list(group), known)
+
+
+def _text(members: Sequence[str], columns: Sequence[Sequence[str]], varying: Sequence[int]) -> str:
+    names = _variable_names([columns[index] for index in varying])
+    steps = [column[0] for column in columns]
+    for index, name in zip(varying, names, strict=True):
+        steps[index] = f"{{{name}}}"
+    return "/".join(steps) + _end(members[0])
+
+
+def _variable_names(columns: Sequence[Sequence[str]]) -> list[str]:
+    known = ((_ENVIRONMENTS, "env"), (_ACCOUNTS, "account"), (_REGIONS, "region"))
+    names = list[str]()
+    for column in columns:
+        name = next((word for form, word in known if all(map(form.fullmatch, column))), "service")
+        names.append(name)
+    counted = Counter(names)
+    return [
+        f"{name}{names[: index + 1].count(name)}" if counted[name] > 1 else name for index, name in enumerate(names)
+    ]
+
+
+def _form(members: Sequence[str], is_free: Callable[[str], bool]) -> Form | None:
+    """None if the states would not each have a good name of their own."""
+    columns = list(zip(*map(_steps, members), strict=True))
+    varying = [index for index, column in enumerate(columns) if len(set(column)) > 1]
+    text = _text(members, columns, varying)
+    read = [found.groupdict() for found in map(expression(text).fullmatch, members) if found is not None]
+    fixed = [step for step in telling(text.removesuffix(_STATE)) if step != "env:"]
+    telling_most = [step for step in fixed if variables(step) or _ENVIRONMENTS.fullmatch(step)]
+    for name in dict.fromkeys(("-".join(telling_most), "-".join(fixed))):
+        called = [filled(name, values) for values in read]
+        is_good = all(len(each) <= _LONGEST and fit(each) == each and is_free(each) for each in called)
+        if is_good and len({each.casefold() for each in called}) == len(members) == len(read):
+            return Form(text, name, tuple(members), _production(read))
+    return None
+
+
+def _production(read: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    found = {name: tuple(sorted({values[name] for values in read})) for name in (read[0] if read else ())}
+    said = {name: tuple(filter(_PRODUCTION.fullmatch, values)) for name, values in found.items()}
+    return {name: values for name, values in said.items() if values}
+
+
+def called(name: str, *, is_free: Callable[[str], bool]) -> str:
+    """A short name for the state that is listed so."""
+    steps = [step for step in telling(name.removesuffix(_STATE)) if step not in {"env:", "default", "terraform"}]
+    steps = [step.removesuffix(_STATE).replace(f"{_STATE}env:", "-").replace("env:", "-") for step in steps]
+    for few in (steps[-_MOST_PARTS:], steps, name.split("/")):
+        made = fit("-".join(few))
+        if made and is_free(made):
+            return made
+    base = fit("-".join(steps)) or "state"
+    number = 2
+    while not is_free(f"{base[:56]}-{number}"):
+        number += 1
+    return f"{base[:56]}-{number}"
