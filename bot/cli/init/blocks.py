@@ -16,6 +16,9 @@ from bot.cli.init.tree import Place
 CLOUD = "cloud"
 """The kind of a root with a `cloud` block."""
 
+NONE = "none"
+"""The kind of a unit of Terragrunt's for which no file has a backend."""
+
 SIGN = re.compile(r'\bbackend"?\s*(?:"|:)|\bcloud"?\s*[{:]')
 """A text without it has no such block."""
 

@@ -23,7 +23,9 @@ _CHECKING = re.compile(
 )
 _OF_A_SETUP = re.compile(r"version|token|wrapper|checksum|github")
 _FOLDERS = (
-    re.compile(r"work\w*dir|chdir|(^|_)(tf|tg|terraform|terragrunt|tofu)_?(root|dir|folder|path)|root_dir|(^|_)root$"),
+    re.compile(
+        r"work\w*dir|chdir|(^|_)(tf|tg|terraform|terragrunt|tofu)_?(root|dir|folder|path|base)|root_dir|(^|_)root$"
+    ),
     re.compile(r"(dir|directory|path|folder|stack)$"),
 )
 """The names of inputs with a folder, the surest first."""

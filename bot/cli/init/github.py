@@ -229,7 +229,8 @@ class _Workflow:
             if re.fullmatch(pattern, plain_name):
                 yield from _by_action(plain_name, inputs, given, at, self.seen, scope, session)
                 return
-        if HINT.search(plain_name) and not is_a_check(plain_name):
+        hints = [plain_name, *(key for key in given if "version" not in key.lower())]
+        if any(map(HINT.search, hints)) and not is_a_check(plain_name):
             yield from by_inputs(given, at, self.seen, scope.options, name, env=session.env)
 
     def _composite(

@@ -48,14 +48,14 @@ def replaced(text: str, pattern: re.Pattern[str], value: Callable[[re.Match[str]
     return pattern.sub(value, text)
 
 
-def bound(text: str, actual: str) -> dict[str, str] | None:
+def bound(text: str, actual: str, *, with_slashes: bool = False) -> dict[str, str] | None:
     """What the holes have to be for the text to be `actual`; None if it cannot be. A hole has no slash in it,
-    unless it is all of the text.
+    unless it is all of the text, or that is allowed.
     """
     if is_known(text):
         return {} if text == actual else None
     names, expression, end = list[str](), "", 0
-    is_all = _HOLE.fullmatch(text) is not None
+    is_all = with_slashes or _HOLE.fullmatch(text) is not None
     for found in _HOLE.finditer(text):
         expression += re.escape(text[end : found.start()])
         if found[1] in names:

@@ -147,10 +147,10 @@ def _asked_of(checkout: Checkout, uses: Sequence[Use]) -> Iterator[str]:
 
 
 def _asked_elsewhere(uses: Sequence[Use], states: Sequence[State]) -> Iterator[str]:
-    """Pipelines that call what cannot be read here. What is not likely to run Terraform is asked only where a state has
-    no pipeline yet.
+    """Pipelines that call what cannot be read here. What is not likely to run Terraform is asked only if no state has a
+    pipeline.
     """
-    is_open = any(not state.pipelines and not state.unseen for state in states)
+    is_open = not any(state.pipelines or state.unseen for state in states)
     places = dict[str, list[str]]()
     for use in uses:
         if use.elsewhere and (use.applies or is_open):
@@ -214,15 +214,18 @@ def _bound(roots: Sequence[Root], use: Use) -> dict[str, _Binding]:
 
 
 def _nearly_bound(roots: Sequence[Root], use: Use) -> dict[str, _Binding]:
-    """Folders that a use may mean that names none of them: those below, if what it runs cannot be read; or those of
-    the same name, if it runs in a copy of the checkout.
+    """Folders that a use may mean that names none of them: those below, if what it runs cannot be read; those of which
+    it knows the beginning only; or those of the same name, if it runs in a copy of the checkout.
     """
     if use.guess and use.folder and is_known(use.folder):
-        return {
-            root.folder: _Binding({}, f"it names a folder above, {use.folder}")
-            for root in roots
-            if root.folder.startswith(f"{use.folder}/")
-        }
+        below = [root for root in roots if root.folder.startswith(f"{use.folder}/")]
+        told = [root for root in below if {*use.words} & {*root.folder.removeprefix(use.folder).split("/")}]
+        return {root.folder: _Binding({}, f"it names a folder above, {use.folder}") for root in told or below}
+    deeper = {root.folder: bound(use.folder, root.folder, with_slashes=True) for root in roots}
+    found = {folder: values for folder, values in deeper.items() if values is not None and is_known(use.folder[:1])}
+    if found:
+        guess = f"its folder is only known when it runs ({shown(use.folder)})"
+        return {folder: _Binding(values, guess) for folder, values in found.items()}
     first, *rest = use.folder.split("/")
     if is_known(first) or not rest or not is_known(rest[-1]):
         return {}
@@ -525,9 +528,10 @@ def _asks_for_workspace(checkout: Checkout, root: Root) -> bool:
 
 def _names_of_values(checkout: Checkout, folder: str) -> list[str]:
     names = list[str]()
+    prefix = f"{folder}/" if folder else ""
     for file in checkout.files:
-        found = _VALUES_FILES.search(file)
-        near = posixpath.relpath(file, folder or ".")
+        found = _VALUES_FILES.search(file) if file.endswith(".tfvars") and file.startswith(prefix) else None
+        near = file.removeprefix(prefix)
         if found and not near.startswith("..") and near.count("/") <= 1 and not file.endswith(".auto.tfvars"):
             name = found[1]
             if name not in {"terraform", "tofu", "common", "global", "default", "defaults", "variables", "example",

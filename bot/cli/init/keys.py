@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
-from bot.cli.init.blocks import CLOUD
+from bot.cli.init.blocks import CLOUD, NONE
 from bot.cli.init.holes import is_known, shown
 from bot.cli.init.syntax import blocks, mapping, plain
 from bot.config.checks import translated
@@ -72,6 +72,8 @@ def keys_of(kind: str, given: Mapping[str, Any], workspace: str | None, env: Map
         keys = _http(given, env)
     elif kind in _SAME:
         keys = _same(kind, given, workspace, env)
+    elif kind == NONE:
+        return Keys(kind, {"type": "?"}, ["no file that it is made of says where its state is: where is it?"])
     elif kind == "local":
         return Keys(kind, {"type": kind}, ["its state is a local file, which has no lock that others could see"])
     else:
@@ -160,6 +162,8 @@ def _judge(keys: Keys) -> None:
     for name, value in keys.values.items():
         if isinstance(value, str) and not is_known(value):
             keys.missing.append(f"{name} is {shown(value)}, which is only known when its pipeline runs")
+        elif isinstance(value, str) and "\ufffd" in value:
+            keys.missing.append(f"{name} has signs in it that are not UTF-8: {value}")
     section = BACKEND_SECTIONS.get(keys.type)
     if section is None:
         keys.missing.append(f"this version of tflock has no backend {keys.type}")

@@ -38,6 +38,9 @@ _UNKNOWN = {
     "terrateam.yml": "Terrateam",
     "digger.yml": "Digger",
 }
+_LARGEST_TASK = 256 * 1024
+"""Bytes of a file with a task definition, which Amazon ECS allows 64 KiB."""
+
 _TERRAFORM = re.compile(r"\b(terraform|terragrunt|tofu)\b")
 _STRING = r"'''(?P<s3>.*?)'''|\"\"\"(?P<d3>.*?)\"\"\"|'(?P<s1>(?:[^'\\\n]|\\.)*)'|\"(?P<d1>(?:[^\"\\\n]|\\.)*)\""
 _TOKEN = re.compile(
@@ -132,7 +135,7 @@ def _follow(text: str, path: str, session: Session) -> None:
 
 def _ecs(checkout: Checkout) -> Iterator[Use]:
     for path in checkout.matching("*.json"):
-        text = checkout.text(path)
+        text = checkout.text(path) if checkout.size(path) <= _LARGEST_TASK else None
         if text is None or '"containerDefinitions"' not in text or not _TERRAFORM.search(text):
             continue
         about = mapping(json_of(checkout, path))

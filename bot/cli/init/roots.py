@@ -67,7 +67,6 @@ class _Names:
     def __init__(self, checkout: Checkout, folder: str) -> None:
         self._checkout = checkout
         self._folder = folder
-        self._values: dict[str, str] | None = None
         self.guesses: list[str] = []
 
     def resolved(self, value: Any) -> Any:
@@ -80,30 +79,30 @@ class _Names:
         return replaced(value, _EXPRESSION, lambda found: self._value_of(found[1].strip())).replace("$${", "${")
 
     def _value_of(self, expression: str) -> str:
-        if self._values is None:
-            self._values = self._literals()
-        found = self._values.get(expression)
-        if found is None:
+        kind, _, name = expression.partition(".")
+        found = list(self._literals(kind, name)) if kind in {"var", "local"} and name.isidentifier() else []
+        if not found:
             return hole(expression)
         self.guesses.append(f"{expression} is the default value in this folder")
-        return found
+        return found[-1]
 
-    def _literals(self) -> dict[str, str]:
-        given, assigned = dict[str, str](), dict[str, str]()
-        for path in self._checkout.in_folder(self._folder):
-            if path.endswith((".tf", ".tofu")):
+    def _literals(self, kind: str, name: str) -> Iterator[str]:
+        """The default first, then what files assign. A file is parsed only if it has the name: that takes a while."""
+        declared = re.compile(rf'(?m)^\s*variable\s+"{name}"' if kind == "var" else rf"(?m)^\s*{name}\s*=")
+        assigned = re.compile(rf"(?m)^\s*{name}\s*=")
+        files = self._checkout.in_folder(self._folder)
+        for path in files:
+            if path.endswith((".tf", ".tofu")) and declared.search(self._checkout.text(path) or ""):
                 body = hcl_of(self._checkout, path)
-                given |= {
-                    f"var.{name}": plain(block["default"])
-                    for name, block in labelled(body, "variable")
-                    if _is_literal(block.get("default"))
-                }
-                for block in blocks(body, "locals"):
-                    given |= {f"local.{name}": plain(each) for name, each in block.items() if _is_literal(each)}
-            elif posixpath.basename(path) in {"terraform.tfvars", "tofu.tfvars"} or path.endswith(".auto.tfvars"):
-                body = hcl_of(self._checkout, path)
-                assigned |= {f"var.{name}": plain(each) for name, each in body.items() if _is_literal(each)}
-        return given | assigned
+                given = [block for label, block in labelled(body, "variable") if kind == "var" and label == name]
+                yield from (plain(each["default"]) for each in given if _is_literal(each.get("default")))
+                given = [block for block in blocks(body, "locals") if kind == "local" and _is_literal(block.get(name))]
+                yield from (plain(each[name]) for each in given)
+        for path in files:
+            is_given = posixpath.basename(path) in {"terraform.tfvars", "tofu.tfvars"} or path.endswith(".auto.tfvars")
+            if kind == "var" and is_given and assigned.search(self._checkout.text(path) or ""):
+                value = hcl_of(self._checkout, path).get(name)
+                yield from [plain(value)] if _is_literal(value) else []
 
 
 def _is_literal(value: object) -> bool:

@@ -53,7 +53,13 @@ _Loader.add_multi_constructor("!", _tagged)
 
 
 def yaml_of(checkout: Checkout, path: str) -> Any:
-    """The first document of a YAML file."""
+    """The first document of a YAML file. Nobody may change it: the next one gets the same."""
+    if path not in checkout.read:
+        checkout.read[path] = _yaml(checkout, path)
+    return checkout.read[path]
+
+
+def _yaml(checkout: Checkout, path: str) -> Any:
     text = checkout.text(path)
     if text is None:
         return None
@@ -84,12 +90,20 @@ def json_of(checkout: Checkout, path: str) -> Any:
 def hcl_of(checkout: Checkout, path: str, text: str | None = None, *, above: int = 0) -> dict[str, Any]:
     """A file of HCL, or a text in it that begins below the line `above`; empty for one that cannot be read.
 
-    Blocks are lists of mappings. An expression is `${…}`.
+    Blocks are lists of mappings. An expression is `${…}`. Nobody may change it: the next one gets the same.
     """
+    if text is not None:
+        return _hcl(checkout, path, text, above)
+    if path not in checkout.read:
+        checkout.read[path] = _hcl(checkout, path, checkout.text(path), above)
+    found: dict[str, Any] = checkout.read[path]
+    return found
+
+
+def _hcl(checkout: Checkout, path: str, text: str | None, above: int) -> dict[str, Any]:
     import hcl2  # noqa: PLC0415 - its grammar takes a second to make
     from lark.exceptions import LarkError, UnexpectedInput  # noqa: PLC0415 - as above
 
-    text = checkout.text(path) if text is None else text
     if not text:
         return {}
     if nests_too_deep(text):

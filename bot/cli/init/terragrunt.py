@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from bot.cli.init.blocks import SIGN, Root, backends
+from bot.cli.init.blocks import NONE, SIGN, Root, backends
 from bot.cli.init.holes import hole, is_known
 from bot.cli.init.syntax import blocks, hcl_of, heredoc, labelled, line_of, plain, yaml_of
 from bot.cli.init.tree import Checkout, Place
@@ -57,7 +57,7 @@ def _unit(own: _File) -> Iterator[Root]:
                 yield Root(own.unit, kind, _without_top(values), at, file.guesses(values))
                 return
             own.checkout.fault(at, "remote_state has a backend that is only known when Terragrunt runs")
-            return
+            break
         for _, generate in labelled(file.body, "generate"):
             contents = heredoc(plain(generate.get("contents")))
             if not SIGN.search(contents):
@@ -68,6 +68,7 @@ def _unit(own: _File) -> Iterator[Root]:
             for kind, values, _ in backends(inner):
                 yield Root(own.unit, kind, _without_top(values), Place(file.path, start), file.guesses(values))
                 return
+    yield Root(own.unit, NONE, {}, Place(own.path))
 
 
 def _without_top(values: Any) -> dict[str, Any]:

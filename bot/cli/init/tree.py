@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 LARGEST = 1024 * 1024
@@ -74,6 +75,9 @@ class Checkout:
     clusters: dict[str, str] = field(default_factory=dict)
     """The ECS clusters in which scripts start tasks, by the family of the task definition."""
 
+    read: dict[str, Any] = field(default_factory=dict)
+    """What files were read into, by path: a workflow that many call is read once."""
+
     _texts: dict[str, str | None] = field(default_factory=dict)
     _known: frozenset[str] = frozenset()
     _by_folder: dict[str, list[str]] = field(default_factory=dict)
@@ -113,6 +117,13 @@ class Checkout:
         if path not in self._texts:
             self._texts[path] = self._read(path) if path in self._known else None
         return self._texts[path]
+
+    def size(self, path: str) -> int:
+        """In bytes; 0 for a file that is gone."""
+        try:
+            return (self.top / path).stat().st_size
+        except OSError:
+            return 0
 
     def fault(self, at: Place, words: str) -> None:
         found = Fault(at, words)
@@ -161,16 +172,28 @@ def _walk(top: Path, faults: list[Fault]) -> Iterator[str]:
             continue
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir(follow_symlinks=False):
+            why = _left_out(top, path, entry)
+            if why:
+                faults.append(Fault(Place(path.encode("unicode_escape").decode("ascii")), why))
+            elif entry.is_dir(follow_symlinks=False):
                 if entry.name not in _LEFT_OUT and depth < _DEEPEST:
                     folders.append((path, depth + 1))
-                continue
-            count += 1
-            if count > MOST_FILES:
+            elif count >= MOST_FILES:
                 faults.append(Fault(Place("."), f"has more than {MOST_FILES} files; the rest was not looked at"))
                 return
-            if entry.is_file() and (not entry.is_symlink() or _is_inside(top, path)):
-                yield path
+            else:
+                count += 1
+                if _is_inside(top, path) if entry.is_symlink() else entry.is_file():
+                    yield path
+
+
+def _left_out(top: Path, path: str, entry: os.DirEntry[str]) -> str:
+    """Why an entry is left out, if a person has to know."""
+    if not entry.name.isprintable():
+        return "has signs in its name that cannot be written down, and was left out"
+    if entry.is_dir(follow_symlinks=False) and (top / path / ".git").exists():
+        return "is another repository and was not read: give its path, too"
+    return ""
 
 
 def _target(top: Path, path: str) -> str:
@@ -183,7 +206,8 @@ def _target(top: Path, path: str) -> str:
 def _is_inside(top: Path, path: str) -> bool:
     """Whether a link leads to a file of the same checkout: teams share a backend block that way."""
     try:
-        return (top / path).resolve(strict=True).is_relative_to(top)
+        target = (top / path).resolve(strict=True)
+        return target.is_relative_to(top) and target.is_file()
     except (OSError, RuntimeError):
         return False
 

@@ -164,7 +164,7 @@ def _without_runs(states: Sequence[State]) -> Iterator[str]:
             f"{system} runs Terraform on {some(names)}, and tflock cannot see its runs: who tells that one is over? "
             "Let its jobs use `tflock claim`, or expect that a second person has to agree."
         )
-    without = [state.name for state in states if not state.missing and not state.pipelines and not state.unseen]
+    without = [state.name for state in states if not state.pipelines and not state.unseen]
     if without:
         yield f"Which pipelines run Terraform on {some(without)}? None was found in this checkout."
 

@@ -201,6 +201,33 @@ def test_a_workflow_of_another_repository_is_a_guess_by_its_inputs(laid_out, tmp
     assert "workflow: x.yml}  # guessed: " in text
 
 
+def test_a_folder_above_is_that_of_the_environment_that_is_named(laid_out, tmp_path):
+    files = {
+        **{f"live/{env}/app/a.tf": STATE.format(env) for env in ("dev", "prod")},
+        ".github/workflows/x.yml": f"{CALLED}    with: {{working_directory: live, environment: dev}}\n",
+        ".github/workflows/y.yml": f"{CALLED}    with: {{working_directory: live}}\n",
+    }
+    config, _ = found_in(laid_out(repo(files)), tmp_path)
+    assert pipelines(config) == {"dev-app": ["acme/infra x.yml", "acme/infra y.yml"], "prod-app": ["acme/infra y.yml"]}
+
+
+def test_an_input_may_have_slashes_in_it(laid_out, tmp_path):
+    step = "{working-directory: 'live/${{ inputs.stack }}', run: 'terraform init; terraform apply'}"
+    files = {
+        "live/eu/app/a.tf": STATE.format("a"),
+        "other/b.tf": STATE.format("b"),
+        ".github/workflows/x.yml": workflow([step]),
+    }
+    config, _ = found_in(laid_out(repo(files)), tmp_path)
+    assert pipelines(config) == {"eu-app": ["acme/infra x.yml"], "other": []}
+
+
+def test_a_unit_without_a_remote_state_is_asked(laid_out):
+    unit = 'include {\n  path = find_in_parent_folders("root.hcl")\n}\n'
+    text = read([opened(laid_out(repo({"root.hcl": "", "app/terragrunt.hcl": unit})))], {}).text
+    assert "app (app/terragrunt.hcl:1): no file that it is made of says where its state is: where is it?" in text
+
+
 def test_a_workflow_of_another_repository_without_a_folder_is_asked(laid_out, tmp_path):
     files = {"a/a.tf": STATE.format("a"), ".github/workflows/x.yml": CALLED}
     config, text = found_in(laid_out(repo(files)), tmp_path)

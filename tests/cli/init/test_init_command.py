@@ -131,6 +131,32 @@ def test_folders_of_tools_and_links_to_folders_are_left_out(laid_out):
     assert checkout.files == ("a/main.tf",)
 
 
+def test_what_nobody_can_read_is_named_and_left_out(laid_out, capsys):
+    folder = laid_out(ROOT)
+    (folder / "self.tf").symlink_to("self.tf")
+    (folder / "b\nc").mkdir()
+    (folder / "sub/.git").mkdir(parents=True)
+    for place in ("b\nc", "sub"):
+        (folder / place / "main.tf").write_bytes((folder / "a/main.tf").read_bytes())
+    os.mkfifo(folder / "pipe.tf")
+
+    assert init([folder], Path("-"), {}, force=False) == 0
+    shown = capsys.readouterr()
+    assert "b\\nc:1: has signs in its name that cannot be written down, and was left out" in shown.err
+    assert "sub:1: is another repository and was not read: give its path, too" in shown.err
+    assert shown.out.count("bucket: acme-state") == 1
+
+
+@pytest.mark.parametrize(("encoding", "complete"), [("utf-8", 1), ("latin-1", 0)])
+def test_a_key_that_is_not_utf_8_is_asked(laid_out, encoding, complete):
+    folder = laid_out(ROOT)
+    (folder / "a/main.tf").write_bytes((folder / "a/main.tf").read_text().replace("a.tf", "\xe9.tf").encode(encoding))
+    found = read([opened(folder)], {})
+
+    assert found.complete == complete
+    assert ("signs in it that are not UTF-8" in found.text) is not bool(complete)
+
+
 def test_a_link_to_a_file_of_the_checkout_is_read(laid_out):
     folder = laid_out(ROOT)
     (folder / "b").mkdir()
