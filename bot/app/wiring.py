@@ -235,6 +235,7 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
         )
 
     bolt = AsyncApp(
+        name="tflock",  # Bolt would look for one in the source of all frames, which is a twentieth of the start
         client=wiring.slack,
         authorize=authorize,
         # `web` does it before Bolt reads a body, with the secret as it is then

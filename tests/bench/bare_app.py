@@ -1,5 +1,9 @@
-"""The least that a Bolt app can do: ack. Run as a program with a port and a signing secret."""
+"""The least that a Bolt app can do: ack. Run as a program with a port and a signing secret.
 
+With the address of a Redis it also connects what the bot has besides: the queue of durable jobs, and clients of AWS.
+"""
+
+import asyncio
 import sys
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -19,5 +23,18 @@ async def on_command(ack: AsyncAck) -> None:
     await ack()
 
 
+async def connected(redis_url: str) -> None:
+    import botocore.session
+    from docket import Docket
+
+    session = botocore.session.Session()
+    for service in ("dynamodb", "s3"):
+        session.create_client(service, region_name="eu-central-1")
+    async with Docket(name="bare", url=redis_url) as docket, docket.redis() as client:
+        await client.ping()
+
+
 if __name__ == "__main__":
+    for url in sys.argv[3:]:
+        asyncio.run(connected(url))
     app.start(port=int(sys.argv[1]))

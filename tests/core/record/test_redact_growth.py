@@ -11,12 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.record.redact import redact
+from bot.core.record.redact import _TABLES, redact
 from bot.core.record.secrets import forms, typed
 from bot.core.record.secrets.marking import MOST, REST
 
 # What is made at its first use is made before anything is counted.
-forms._escaped()
+for _before in (forms._AFTER_OTHERS, forms._AFTER_SIGNS):
+    forms._compiled(forms._FIXED, _before)
+for _, _places in forms._HEADED:
+    forms._compiled(_places, forms._AFTER_SIGNS)
+for _pattern in [step.pattern for table in _TABLES for step in table.steps]:
+    assert _pattern.compiled
 for _number in range(len(typed.ROWS)):
     typed._pattern(_number)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -177,9 +177,11 @@ _AFTER_SIGNS = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-F][0-9A-F])|(?<=[0-
 """Nothing of the same word: a line break that is spelled out, a character in percents and a colour are none."""
 
 
-def _compiled(places: Iterable[int], before: str) -> tuple[re.Pattern[str], Sequence[int]]:
+@cache
+def _compiled(places: Sequence[int], before: str) -> tuple[re.Pattern[str], Sequence[int]]:
     """A pattern for all these rows, by their first character: at most places one look is enough.
 
+    It is made where it is needed first: it takes a tenth of a second, for which a command line need not wait.
     An empty group marks where a token's beginning ends; its number tells the row. All characters that there are are
     taken, so that no run of them is read twice. If there are few, the rest has to begin the next line.
     """
@@ -197,18 +199,20 @@ def _compiled(places: Iterable[int], before: str) -> tuple[re.Pattern[str], Sequ
 
 
 _FIXED = tuple(place for place, row in enumerate(FORMS) if not row.mark)
-_PLAIN = _compiled(_FIXED, _AFTER_OTHERS)
 
 
-@cache
-def _escaped() -> tuple[re.Pattern[str], Sequence[int]]:
-    """Made where it is needed first: it takes a tenth of a second, for which a command line need not wait."""
-    return _compiled(_FIXED, _AFTER_SIGNS)
+def _beginnings(before: str) -> re.Pattern[str]:
+    """Finds no later than the rows' own pattern where one of them may begin, and is made in a fiftieth of its time."""
+    by_first: dict[str, list[str]] = {}
+    for begins in sorted(begins for place in _FIXED for begins in FORMS[place].begins.split()):
+        by_first.setdefault(begins[:1], []).append(begins[1:])
+    looks = "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in by_first.items())
+    return re.compile(rf"{before}(?:{looks})(?:[A-Za-z0-9_+/=.%~-]{{8}}|[A-Za-z0-9_+/=.%~-]*+(?:\r?\n|\\n))")
 
 
-_HEADED = tuple((row.mark, _compiled((place,), _AFTER_SIGNS)) for place, row in enumerate(FORMS) if row.mark)
+_BEGINNINGS = {before: _beginnings(before) for before in (_AFTER_OTHERS, _AFTER_SIGNS)}
+_HEADED = tuple((row.mark, (place,)) for place, row in enumerate(FORMS) if row.mark)
 _NEXT = re.compile(f"({_JOINT})({_PIECE})")
-_BODIES = tuple(re.compile(f"[{row.goes_on}]++") for row in FORMS)
 
 
 _SHORTEST = 13
@@ -220,16 +224,18 @@ def without_tokens(text: str) -> str:
         return text
     if not text.isascii() and ("│" in text or "┃" in text):
         text = _without_broken_beginnings(text)
-    text = _without(text, _escaped() if "\\" in text or "%" in text or "\x1b" in text else _PLAIN)
-    for mark, look in _HEADED:
+    before = _AFTER_SIGNS if "\\" in text or "%" in text or "\x1b" in text else _AFTER_OTHERS
+    if begins := _BEGINNINGS[before].search(text):
+        text = _without(text, _compiled(_FIXED, before), begins.start())
+    for mark, places in _HEADED:
         if mark in text:
-            text = _without(text, look)
+            text = _without(text, _compiled(places, _AFTER_SIGNS))
     return text
 
 
-def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]]) -> str:
+def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]], begin: int = 0) -> str:
     pattern, places = look
-    first = pattern.search(text)
+    first = pattern.search(text, begin)
     if first is None:
         return text
     done, copied, left = list[str](), 0, MOST
@@ -238,13 +244,13 @@ def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]]) -> str:
         matches, place = pattern.finditer(text, place), None
         for found in matches:
             group = found.lastindex or 1
-            number, end = places[group - 1], found.end()
-            row, token = FORMS[number], text[found.end(group) : end]
+            end = found.end()
+            row, token = FORMS[places[group - 1]], text[found.end(group) : end]
             if text.startswith(_BREAKS, end):
                 left -= 1
                 if left < 0:
                     return "".join([*done, text[copied : found.start()], REST])
-                end, token = _whole(row, number, token, text, end)
+                end, token = _whole(row, token, text, end)
             if text[end : end + 1].isalnum():
                 continue
             bare = token.rstrip(".-") if row.goes_on == DOTTED else token
@@ -268,14 +274,15 @@ _LONGEST_BEGINNING = 40
 
 def _without_broken_beginnings(text: str) -> str:
     """Without the tokens of which a frame broke the very beginning in two: the joined lines show them."""
-    pattern, places = _PLAIN
     done, copied = list[str](), 0
     for broken in _BROKEN.finditer(text):
         line = text[max(copied, broken.start() - _LONGEST_BEGINNING - 1) : broken.start()]
         begins = line[len(line.rstrip(_BEGINNING)) :]
-        if not 0 < len(begins) <= _LONGEST_BEGINNING:
+        whole = begins + broken["rest"]
+        if not 0 < len(begins) <= _LONGEST_BEGINNING or _BEGINNINGS[_AFTER_OTHERS].search(whole) is None:
             continue
-        for found in pattern.finditer(begins + broken["rest"]):
+        pattern, places = _compiled(_FIXED, _AFTER_OTHERS)
+        for found in pattern.finditer(whole):
             group = found.lastindex or 1
             row, token = FORMS[places[group - 1]], found.string[found.end(group) : found.end()]
             fits = row.least <= len(token) and not 0 < row.most < len(token) and _is_issued(row, token)
@@ -289,12 +296,12 @@ def _without_broken_beginnings(text: str) -> str:
 _BREAKS = ("\n", "\r\n", "\\n")
 
 
-def _whole(row: Form, number: int, token: str, text: str, end: int) -> tuple[int, str]:
+def _whole(row: Form, token: str, text: str, end: int) -> tuple[int, str]:
     """Where the token ends, with what the next lines begin with, and all of it."""
     previous = len(token)
     while more := _NEXT.match(text, end):
         is_framed, piece = any(sign in more[1] for sign in "│┃|>"), more[2]
-        if _BODIES[number].fullmatch(piece) is None:
+        if re.fullmatch(f"[{row.goes_on}]++", piece) is None:
             break
         if len(token) < row.least:
             # all rows but the last are filled, and hardly ever is a token broken right behind its beginning

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 Spans = list[tuple[int, int, str]]
@@ -11,6 +12,17 @@ Spans = list[tuple[int, int, str]]
 
 Marks = Callable[[str, re.Match[str]], "Spans | None"]
 """What to put where, for a match. Its last span may continue behind the match. None: nothing."""
+
+
+class Later:
+    """A verbose pattern that is compiled where it looks first: all of them together would double a command's start."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self._pattern, re.VERBOSE)
 
 
 class Step(NamedTuple):
@@ -21,7 +33,7 @@ class Step(NamedTuple):
     """
 
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: Later
     marks: Marks
     is_exact: bool = False
     unless: tuple[str, ...] = ()
@@ -57,7 +69,7 @@ def put(tables: Iterable[Table], text: str) -> str:
             continue
         for step_hints, pattern, marks, is_exact, unless in steps:
             if has_any(step_hints, lower) and not has_any(unless, lower):
-                marked = marked_by(text, text if is_exact else lower, pattern, marks)
+                marked = marked_by(text, text if is_exact else lower, pattern.compiled, marks)
                 if marked is not text:
                     text, lower = marked, lowered(marked)
     return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import string
 
-from bot.core.record.secrets.marking import Spans, Step, Table, simply
+from bot.core.record.secrets.marking import Later, Spans, Step, Table, simply
 from bot.core.record.secrets.values import (
     END,
     MARK,
@@ -74,40 +74,34 @@ _TAIL = rf"""{_GIVEN}
     )"""
 """A value that may have a new one behind it: both halves of a plan's change."""
 _CHANGE = rf"""{_TAIL.rstrip()[:-1]}
-      | (?:\\?["'])?(?:{STAYS})?(?:\\?["'])? {_ARROW} {_OPEN} {_NO_STAY} (?P<new>{_VALUE}) )"""
+      | (?:\\?["'])?+(?:{STAYS})?(?:\\?["'])?+ {_ARROW} {_OPEN} {_NO_STAY} (?P<new>{_VALUE}) )"""
 """The same, or a new value behind one that is no secret."""
 
-_NAMED = re.compile(rf"(?P<name>{_NAME}){_TAIL}", re.VERBOSE)
-_CHANGED = re.compile(rf"(?P<name>{_NAME}){_CHANGE}", re.VERBOSE)
+_NAMED = Later(rf"(?P<name>{_NAME}){_TAIL}")
+_CHANGED = Later(rf"(?P<name>{_NAME}){_CHANGE}")
 _LATIN = r"""passwort | passord | kennwort | mot\ de\ passe | contrase[ñn]a | senha | wachtwoord | parola
   | l[öo]senord | salasana | adgangskode | heslo | lozinka | jelsz[óo]"""
 _OTHER = r"""密[码碼] | 口令 | 暗証番号 | パスワード | 비밀번호 | [пП]ароль | ПАРОЛЬ | [κΚ]ωδικός | [şŞ]ifre
   | [hH]asło | HASŁO | [mM]ật\ khẩu | סיסמה | كلمة\ المرور | पासवर्ड | รหัสผ่าน"""
-_ABROAD = re.compile(rf"(?P<name>{_LATIN}){_TAIL}", re.VERBOSE)
-_FAR_ABROAD = re.compile(rf"(?P<name>{_OTHER})(?i:{_TAIL})", re.VERBOSE)
-_SAID_ABROAD = re.compile(
+_ABROAD = Later(rf"(?P<name>{_LATIN}){_TAIL}")
+_FAR_ABROAD = Later(rf"(?P<name>{_OTHER})(?i:{_TAIL})")
+_SAID_ABROAD = Later(
     rf"""(?: {_OTHER} ) (?:[^\S\n]?[^\W\d_]{{1,20}}){{0,3}}? \s{{0,2}}[:=\uff1a\uff1dは是为為]\s{{0,2}}["'「『]?
         (?P<value>[^\s"'」』,;\[\]]{{4,100}}+)""",
-    re.VERBOSE,
 )
 """A password in other languages."""
-_HUMPED = re.compile(rf"(?P<name>{_CAMEL})(?i:{_CHANGE})", re.VERBOSE)
-_FLAG = re.compile(
+_HUMPED = Later(rf"(?P<name>{_CAMEL})(?i:{_CHANGE})")
+_FLAG = Later(
     rf"""-(?<![\w-]-)-?[\w.-]{{0,30}}?(?P<name>{_NAME})
          (?:["']?,\s{{0,40}}+|[ \t]++|["']?\r?\n(?:[^\n\w-]{{0,40}}+|[^\n]{{1,80}}?\s)-\ )
          {_OPEN} (?!-) {_NO_STAY} (?P<value>{_VALUE})""",
-    re.VERBOSE,
 )
 """`--token x`, also in a list of arguments, in one line or one a line."""
-_ELEMENT = re.compile(
-    rf"<[\w.:-]{{0,40}}?(?P<name>{_NAME})>(?!{STAYS})(?P<value>[^<\s][^<\n]{{2,}}+)(?=</)", re.VERBOSE
-)
-_BLOCK = re.compile(
-    rf"""(?P<name>{_NAME}) {_GIVEN} (?:<<[~-]?["']?(?P<until>\w{{1,40}})["']?|[|>][+-]?) [ \t]*+ \r?\n""", re.VERBOSE
-)
+_ELEMENT = Later(rf"<[\w.:-]{{0,40}}?(?P<name>{_NAME})>(?!{STAYS})(?P<value>[^<\s][^<\n]{{2,}}+)(?=</)")
+_BLOCK = Later(rf"""(?P<name>{_NAME}) {_GIVEN} (?:<<[~-]?["']?(?P<until>\w{{1,40}})["']?|[|>][+-]?) [ \t]*+ \r?\n""")
 _SET = rf"""\ [\w./:-]{{0,60}}?(?:secret|key|token|password)\ ++(?!{PROSE}|(?:first|again|yourself)\b)["']?"""
 _CALL = r"""\(\s{0,3}["'][\w.-]{0,60}?(?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']"""
-_SPOKEN = re.compile(
+_SPOKEN = Later(
     rf"""(?: login\ \S{{1,80}}+\ {{0,20}}+(?:\r?\n[^\n]{{0,60}}?|(?<=\ ))password\  | identified\ by\ ["']
           | with\ password\ ["'] | =\ password\(["']
           | (?:role|user)\ ["']?[\w.-]{{1,60}}+["']?\ (?:encrypted\ )?password\ '(?!{PROSE})
@@ -118,21 +112,19 @@ _SPOKEN = re.compile(
           | "sensitive\\?":\s{{0,9}}+true,\s{{0,40}}+(?:\\?"type\\?":[^{{}}]{{1,80}}?,\s{{0,40}}+)?
               \\?"value\\?":\s{{0,9}}+\\?" )
         (?P<value>[^\s"'\[$]{{3,}}+)""",
-    re.VERBOSE,
 )
 """Each tool's own way: netrc, SQL, PowerShell, Azure DevOps, GitHub Actions, `aws configure`, Docker, an output."""
-_LIKELY = re.compile(
+_LIKELY = Later(
     r"""(?: auth(?<![a-z]auth) | jwt | bearer | signature | response | ingest(?:ion)?[_-]?key | insert[_-]?key
           | integration[_-]?key | routing[_-]?key | license[_-]?key | deploy[_-]?key | write[_-]?key | primary[_-]?key
           | secondary[_-]?key
           | key(?:(?<![a-z_-]key)|(?<=[_-]key)(?<!cache.key)(?<!kms.key)(?<!public.key)(?<!partition.key)(?<!hash.key)
               (?<!sort.key)) )
         ["'\\]{0,4}+ [ \t]*+ (?:=>|[:=]) [ \t]*+ ["'\\]{0,4}+ (?P<value>[a-z0-9+/=_~%-]{16,}+)(?![.:@])""",
-    re.VERBOSE,
 )
 """Names that may have anything under them: a secret, where it looks like one."""
 
-_SAID = re.compile(
+_SAID = Later(
     r"""(?: passw(?:or[dt]|d) | pass\ ?phrase | passord | p/?w | pwd | token | secret | api[ _-]key | kennwort
           | mot\ de\ passe | contrase[ñn]a | senha | wachtwoord | parola | l[öo]senord ) (?:\ [a-zß-ÿ]{1,16}){0,4}
         (?: \ ?:\ {1,3} ["'`]?(?P<value>[a-z0-9_+=!\#$%^&*~]{8,100}+)
@@ -140,44 +132,39 @@ _SAID = re.compile(
             (?:\ (?:now|still|set|changed|reset|updated|rotated)){0,2} ) (?:\ to)?:?\ {1,3} ["'`]?
             (?P<told>[a-z0-9_+=!\#$%^&*~@/.-]{4,100}+) )
         (?=[.,;!]?(?:[\s"'`)]|\Z))""",
-    re.VERBOSE,
 )
 """As people say it: `the password is …`, `here is the token for now: …`."""
-_NOTED = re.compile(
+_NOTED = Later(
     rf"""(?: passw(?:or[dt]|d) | pass\ ?phrase | passcode | p/?w | pwd )
         (?: \ (?:for|of|on|to|f[üu]r|fuer)(?:\ [\w.@'-]{{1,40}}+){{1,3}} | \ ?\([\w.@\ -]{{1,40}}+\) | )
         (?: \ ?(?::|=|[-?\u2013]|->|=>)\ {{1,3}} | \ (?P<round>\()
           | :[ \t*]*+\r?\n(?:[^\n]{{0,80}}[\s│|¦>])?(?P<below>) )
         ["'`*]{{0,2}}+ (?!{STAYS}) (?P<value>[^\s"'`,;()\[\]|¦<>]{{6,100}}+) (?=[.,;!]?["'`*]{{0,2}}(?:[\s)]|\Z))""",
-    re.VERBOSE,
 )
 """As people note it: `password for admin: …`, `password - …`, `password (…)`, `Password:` and the next line."""
-_AS = re.compile(
+_AS = Later(
     r"""["'`]?\ (?: as | (?:as|is|was|ist|war)\ (?:the|your|my|our|a|its|her|their|das|dein|mein|unser) )
           (?:\ (?:new|old|db|database|root|admin|initial|temporary|default|current|correct|right|real)){0,2}
           \ (?:passw(?:or[dt]|d)|pass\ ?phrase|pw|pwd)
         (?=[.,;:!?)\]]|\ ?(?:\r?\n|\Z)|\ (?:for|of|to|on|at|in|now|here|again|please|and|then|but)\b)""",
-    re.VERBOSE,
 )
 """The word before it is the password: `log in with … as the password`, `… is the new password`."""
-_WITH = re.compile(
+_WITH = Later(
     rf"""(?: (?:\b(?:as|user(?:name)?|login|account|role)\ ["'`]?[\w.@+\\-]{{1,60}}+["'`]?,?
                    \ (?:and|with|using)\ (?:the\ |this\ |a\ )?
                |\b(?:with|using)\ (?:the\ |this\ |a\ )?)
              (?:passw(?:or[dt]|d)|pass\ ?phrase|pw|pwd)\ )
          ["'`]?(?!{PROSE}|{STAYS}) (?P<value>[^\s"'`,;()\[\]|¦<>=:]{{4,100}}+)
          (?P<end>["'`]?[.!?]?\ ?(?:\r?\n|\Z)|["'`]?[,;)]|\ (?:for|of|on|at|to|please|now|but|and)\b)""",
-    re.VERBOSE,
 )
 """A word of everyday may be a password, too: `log in as admin with password sunflower`."""
-_PAIR = re.compile(
+_PAIR = Later(
     r"""(?: creds? | credentials? | u(?:ser(?:name)?)?/p(?:ass(?:word)?|w)? | logins? ) (?:\ (?:are|is|was))?:? \ {1,2}
         [\w.@+-]{1,60}(?:[:/]|\ /\ )(?P<value>[^\s"'`,;:@\[\]]{6,100}+)(?=\s|\Z|[,;"'`])""",
-    re.VERBOSE,
 )
 """A user and a password, as people write them: `creds are admin:…`."""
 _BESIDE_IT = r"""[^\s"'`|¦,;<>()\[\]{}]{3,4000}+"""
-_BESIDE = re.compile(
+_BESIDE = Later(
     rf"""(?P<name>{_NAME})
          (?: (?P<bar>["'`*]{{0,4}}+[ \t]*+[|¦][ \t*`"']*+) (?={_NO_STAY} (?P<cell>{_BESIDE_IT}))
            | (?: (?<=ith\ token)|(?<=ing\ token)|(?<=ith\ secret)|(?<=ing\ secret)
@@ -185,7 +172,6 @@ _BESIDE = re.compile(
              [ \t]++
              (?: (?<=password\ )["'`](?={_NO_STAY} (?P<quoted>[^"'`\n|]{{4,100}}+)["'`])
                | (?=[^\s]{{0,60}}?[0-9!@\#$%^&*+=]) (?={_NO_STAY} (?P<value>{_BESIDE_IT})) ) )""",
-    re.VERBOSE,
 )
 """A name and its value with nothing but blanks or a table's bar between them."""
 
@@ -269,7 +255,8 @@ _BREAKS = ("\n", "\r\n")
 _VARIABLE = re.compile(r"[A-Z]++(?:_[A-Z]++)++")
 """The name of an environment's variable: `token: SLACK_BOT_TOKEN is not set`."""
 _MARKS = {"password": "[password removed]", "token": "[token removed]", "secret": "[secret removed]"}
-_VALUE_AT, _AFTER_AT, _WORDS_AT = (_NAMED.groupindex[group] for group in ("value", "after", "words"))
+_VALUE_AT, _AFTER_AT, _WORDS_AT = 2, 3, 4
+"""The places of `_TAIL`'s groups, behind a pattern's first, the name."""
 
 
 def _mark(name: str) -> str:
@@ -501,12 +488,8 @@ _OF_NAME = _OF_WORD + "\"'"
 
 
 _ARROWS = ("->", "=>")
-_ALONG = tuple(
-    f"{how} {the}{name}"
-    for how in ("and", "with", "using")
-    for the in ("", "the ", "this ", "a ")
-    for name in ("pass", "pw")
-)
+_ALONG = tuple(f"{last} {name}" for last in "hgdesa" for name in ("pass", "pw"))
+"""A password behind `with`, `using`, `and`, and behind their `the`, `this` or `a`: by their last letters."""
 _SEPARATORS = ("=", ":", "%3")
 NAMED = Table(
     (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from bot.core.record.secrets.marking import MOST, REST, Spans, Step, Table
+from bot.core.record.secrets.marking import MOST, REST, Later, Spans, Step, Table
 from bot.core.record.secrets.names import is_named_secret
 from bot.core.record.secrets.values import SLUG, STAYS, is_password
 
@@ -27,12 +27,11 @@ _WORDS = (
     "token",
     "key",
 )
-_HEADING = re.compile(
+_HEADING = Later(
     rf"""(?: [,;\t|¦]["'\ ]{{0,2}}+ [a-z][\w.-]*+(?:\ [\w.-]++){{0,3}}+
              (?:{"|".join(f"(?<={word})" for word in _WORDS)})
           | (?:{"|".join(_WORDS)})(?=["'\ ]{{0,2}}+[,;\t|¦]) )
         (?=["'\ ]{{0,2}}+(?:[,;\t|¦\r\n]|\Z))""",
-    re.VERBOSE,
 )
 """A field that is named after a secret, behind a sign between two fields or before one."""
 _WIDEST = 2_000

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import re
 
-from bot.core.record.secrets.marking import Spans, Step, Table, simply
+from bot.core.record.secrets.marking import Later, Spans, Step, Table, simply
 from bot.core.record.secrets.values import MARK, PROSE, STAYS, is_password, is_random
 
 _OF_ADDRESS = r"""[^\s"'<>`│¦"""
-_ADDRESS = re.compile(
+_ADDRESS = Later(
     rf"""://(?=(?:{_OF_ADDRESS}:]{{0,300}}+:(?!//)|{_OF_ADDRESS}@:]{{20,300}}+@))(?={_OF_ADDRESS}@]{{1,600}}+@)
       (?P<value>(?:{_OF_ADDRESS}:]++|:(?!//))++)""",
-    re.VERBOSE,
 )
 """What has a user with a password in it, or a user who may be a token."""
-_IN_PERCENTS = re.compile(
+_IN_PERCENTS = Later(
     r"""%3a%2f%2f(?:[a-z0-9_.-]|%(?!3a|40)[0-9a-f]{2}){0,80}+%3a
         (?P<value>(?:[^\s"'<>`%&]|%(?!40|2f)[0-9a-f]{2}){3,200}+)(?=%40)
       | :[56]432:[^:\s]{1,60}+:[^:\s]{1,60}+:(?P<line>[^\s:"'\[]{4,100}+)(?=\s|\Z)""",
-    re.VERBOSE,
 )
 """An address with a password in it that is a part of another one, and PostgreSQL's password file."""
-_DSN = re.compile(
+_DSN = Later(
     r""":(?P<value>[^\s:@/"'()\[]{3,100}+)(?=@(?:tcp|unix)\()
       | thin:[^\s:@/]{1,60}+/(?P<thin>[^\s@"'\[]{3,100}+)(?=@)""",
-    re.VERBOSE,
 )
 """Of Go's MySQL driver, and of Oracle's."""
-_USERINFO = re.compile(
+_USERINFO = Later(
     r""":(?P<value>[^\s:/@"'<>`,;()\[\]{}|¦\\]{4,100}+)@(?!sha\d|\{)(?P<host>[a-z0-9][a-z0-9_.-]{0,255}+)(?P<more>[:/])?""",
-    re.VERBOSE,
 )
 """`USER:PASSWORD@HOST` without a scheme."""
-_HOOKS = re.compile(
+_HOOKS = Later(
     r"""(?: hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers|commands|actions|app)
           | \.webhook\.office\.com/webhookb2 | outlook\.office\.com/webhook
           | discord(?:app)?\.com/api/webhooks/\d{1,30}+ | hooks\.zapier\.com/hooks/catch
@@ -40,17 +36,15 @@ _HOOKS = re.compile(
           | hook\.\w{1,8}\.make\.com | events\.pagerduty\.com/integration | hc-ping\.com
           | alert\.victorops\.com/integrations/generic | /integrations/v1/[a-z_]{1,30}+ | /hooks(?=/[a-z0-9]{20})
         ) /? (?P<value>[a-z0-9@:/_-]{8,}+)""",
-    re.VERBOSE,
 )
 """The services' own documentation of incoming webhooks: anyone who knows the address can post."""
-_HEADER = re.compile(
+_HEADER = Later(
     rf"""(?: authorization ["'\\]{{0,4}}+ \s{{0,3}} [:=] \s{{0,3}}+ [\["'\\]{{0,4}}+
             (?:(?:[a-z][a-z-]{{1,30}}+|aws4-hmac-sha256)\ ++)?+ (?:token=)?+ ["'\\]{{0,2}}+
             (?!{STAYS}|{PROSE}) (?P<value>(?=\S{{4}})(?:[^\s"',;\[\]\\]++|{MARK})++)
           | cookie ["'\\]{{0,4}}+ \s{{0,3}} : \s{{0,3}} [\["'\\]{{0,4}} (?P<cookie>[^\s=;"'\[]++=[^\r\n"']++)
           | (?:bearer|basic|ssws|geniekey|bot)(?<![a-z]bearer)(?<![a-z]basic)(?<![a-z]bot)
             \ {{1,3}} ["']? (?P<bearer>[a-z0-9._~+/:-]{{12,}}+=*+) )""",
-    re.VERBOSE,
 )
 """RFC 9110 (Authorization, with schemes of all kinds), RFC 6265 (cookies)."""
 
