@@ -18,4 +18,5 @@ def shifted(at: datetime, span: timedelta) -> datetime:
 
 def stamp(at: datetime) -> str:
     """An instant as the timeline spells it: ISO 8601, UTC, microseconds, `Z`."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return f"{utc.isoformat(timespec='microseconds')[:-6]}Z"

@@ -7,12 +7,11 @@ No cell can be a formula, whichever separator a spreadsheet assumes (owasp.org/w
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from pathlib import Path
 
 from bot.core.record.timeline import canonical
@@ -65,29 +64,29 @@ def safe(text: str) -> str:
     """
     seen = text if text.isprintable() else "".join(map(_visible, text.replace("\r\n", "\n").replace("\r", "\n")))
     kept = seen if len(seen) <= LONGEST else f"{seen[:LONGEST]}… (cut; the JSON export has all {len(seen)} characters)"
+    if kept[:1].isalnum() and _SEPARATOR.search(kept) is None:
+        return kept
     return _DANGEROUS.sub(r"\1'", kept)
 
 
-@dataclass(slots=True)
-class _Line:
-    """The file that the csv module writes to: it keeps one line."""
+_SEPARATOR = re.compile(r"[;|\t\r\n]")
+"""Behind one of these a spreadsheet may begin another cell; without any only the beginning counts."""
 
-    text: str = field(default="")
-
-    def write(self, text: str) -> None:
-        self.text = text
+_safe_again = lru_cache(maxsize=1024)(safe)
+"""Kinds and people come again and again."""
 
 
 def _lines(material: Material) -> Iterator[str]:
-    line = _Line()
-    writer = csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     names, zone = material.account.names, zone_of(material.account.zone)
-    writer.writerow(COLUMNS)
-    yield f"\ufeff{line.text}"
+    yield f"\ufeff{_line(COLUMNS)}"
     for record in material.records():
-        entry = record.entry
-        writer.writerow(_cells(record, names.get(entry.actor, ""), zone))
-        yield line.text
+        yield _line(_cells(record, names.get(record.entry.actor, ""), zone))
+
+
+def _line(cells: Iterable[str]) -> str:
+    """Written here, since the csv module takes three times as long where every cell is quoted."""
+    said = '","'.join([cell.replace('"', '""') if '"' in cell else cell for cell in cells])
+    return f'"{said}"\r\n'
 
 
 def _cells(record: Record, name: str, zone: tzinfo) -> tuple[str, ...]:
@@ -99,9 +98,9 @@ def _cells(record: Record, name: str, zone: tzinfo) -> tuple[str, ...]:
         _time(there),
         f"UTC{there.isoformat(timespec='seconds')[len('2026-11-21T12:00:00') :]}",
         _time(entry.recorded_at),
-        safe(entry.kind),
-        safe(entry.actor),
-        safe(name),
+        _safe_again(entry.kind),
+        _safe_again(entry.actor),
+        _safe_again(name),
         safe(entry.text),
         _yes(said=record.shown.is_key),
         _yes(said=record.is_hidden),
@@ -120,9 +119,10 @@ def _facts(facts: object) -> str:
     text = canonical(facts)
     if len(text) > LONGEST:
         return canonical({"too_long_for_a_cell": len(text)})
-    odd = {char for char in set(text) if unicodedata.category(char) in {"Cf", "Zl", "Zp"} and char <= "\uffff"}
-    seen = text.translate({ord(char): f"\\u{ord(char):04x}" for char in odd})
-    return seen.replace(";", "\\u003b").replace("|", "\\u007c")
+    if not text.isascii():
+        odd = {char for char in set(text) if unicodedata.category(char) in {"Cf", "Zl", "Zp"} and char <= "\uffff"}
+        text = text.translate({ord(char): f"\\u{ord(char):04x}" for char in odd})
+    return text.replace(";", "\\u003b").replace("|", "\\u007c")
 
 
 def _visible(char: str) -> str:
@@ -144,7 +144,7 @@ def _visible(char: str) -> str:
 
 def _time(at: datetime) -> str:
     """As every spreadsheet reads an instant, to the second."""
-    return at.replace(microsecond=0, tzinfo=None).isoformat(" ")
+    return at.isoformat(" ", "seconds")[:19]
 
 
 def _yes(*, said: bool) -> str:

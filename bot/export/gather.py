@@ -31,6 +31,9 @@ from bot.ports.journal import Journal
 _BATCH = 200
 """Entries that one call takes, in a thread: checking and redacting must not hold up the event loop."""
 
+_MOST_KNOWN, _LONGEST_KNOWN = 20_000, 200
+"""How many texts without a secret are remembered, and of how many characters."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -111,6 +114,7 @@ class _Gathering:
         self._spool = spool
         self._course, self._revisions, self._story = Course(), Revisions(), Story(self._incident)
         self._instants = array("q")
+        self._clean = set[str]()
         self._last: Entry | None = None
 
     def take_all(self, entries: Iterable[Entry]) -> None:
@@ -120,12 +124,29 @@ class _Gathering:
     def take(self, entry: Entry, *, redacted: bool = False) -> None:
         """Checks the entry against those before it, then takes its secrets out. Raises ChainBroken."""
         self._course.learn(entry, redacted=redacted)
-        clean = _cleaned(entry)
+        clean = self._cleaned(entry)
         self._spool.add(spelled(row_of(clean, redacted=redacted or clean != entry)).encode())
         self._instants.append((clean.at - _EPOCH) // _MICROSECOND)
         self._revisions.learn(clean)
         self._story.learn(clean)
         self._last = clean
+
+    def _cleaned(self, entry: Entry) -> Entry:
+        """The entry as it would be recorded today. Nearly all have nothing to take out, as one pass shows.
+
+        A secret that is found in a separate text is also found with other texts on the lines around it. Texts that
+        come again and again are looked at once.
+        """
+        names, words = list[str](), [entry.actor, entry.text]
+        _collect(entry.facts, names, words)
+        new = [word for word in words if word not in self._clean]
+        texts = "\n".join(new)
+        if redact(texts) != texts or any(map(is_telling, names)):
+            return recordable(entry)
+        if len(self._clean) > _MOST_KNOWN:
+            self._clean.clear()
+        self._clean.update(word for word in new if len(word) <= _LONGEST_KNOWN)
+        return entry
 
     def ends_with(self, last: str, digest: str) -> None:
         """Raises ChainBroken if the entries end elsewhere."""
@@ -198,18 +219,7 @@ async def _batches(entries: AsyncIterator[Entry], last: Entry) -> AsyncIterator[
 
 
 def _read(line: bytes) -> tuple[Entry, bool]:
-    return read_row(json.loads(line))
-
-
-def _cleaned(entry: Entry) -> Entry:
-    """The entry as it would be recorded today. Nearly all have nothing to take out, as one pass shows.
-
-    A secret that is found in a separate text is also found with other texts on the lines around it.
-    """
-    names, words = list[str](), [entry.actor, entry.text]
-    _collect(entry.facts, names, words)
-    texts = "\n".join(words)
-    return entry if redact(texts) == texts and not any(map(is_telling, names)) else recordable(entry)
+    return read_row(json.loads(line.decode()))
 
 
 def _collect(value: object, names: list[str], words: list[str]) -> None:

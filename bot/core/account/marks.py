@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.account.values import Mark
 from bot.core.phrase import one_line
-from bot.core.record.facts import EntryMarked, Facts, KillConfirmed, page_of
+from bot.core.record.facts import EntryMarked, Facts, KillConfirmed, page_in, page_of
 from bot.core.record.kinds import MarkKind, meaning_of
 from bot.core.record.revision import Revisions
 from bot.core.record.timeline import Entry
@@ -37,7 +37,7 @@ class Marks:
             self._mark(facts.entry)
             return
         light = _light(entry)
-        self._has_page(entry)
+        self._has_page(entry, page_in(facts))
         self._recent[entry.id] = light
         if len(self._recent) > _MOST_RECENT:
             self._recent.popitem(last=False)
@@ -56,11 +56,11 @@ class Marks:
         if entry.id in self._missing:
             del self._missing[entry.id]
             self._key[entry.id] = _light(entry)
-            self._has_page(entry)
+            self._has_page(entry, page_of(entry))
 
-    def _has_page(self, entry: Entry) -> None:
+    def _has_page(self, entry: Entry, page: str) -> None:
         """Remembers the address that an entry names, of the latest ones: nearly all name none."""
-        if page := page_of(entry):
+        if page:
             self._pages[entry.id] = page
             if len(self._pages) > _MOST_RECENT:
                 self._pages.popitem(last=False)

@@ -76,8 +76,15 @@ def facts_of(entry: Entry) -> Facts | None:
 
 def findings_of(entry: Entry) -> tuple[FindingFacts, ...]:
     """What the rules of the gate made of the case, if the entry tells a verdict."""
-    facts = facts_of(entry) if entry.kind == Kind.GATE_DECIDED else None
-    return facts.verdict.findings if isinstance(facts, GateDecided) and facts.verdict is not None else ()
+    verdict = read(_Decision, entry.facts).verdict if entry.kind == Kind.GATE_DECIDED else None
+    return verdict.findings if verdict is not None else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """What is read of `GateDecided` for its findings: the evidence beside them is long."""
+
+    verdict: VerdictFacts | None
 
 
 @_of_kind(Kind.INCIDENT_OPENED)
@@ -418,7 +425,12 @@ _WITH_PAGE = frozenset({Kind.MESSAGE_CAPTURED, Kind.FOLLOWUP_FILED, Kind.ALERT_R
 
 def page_of(entry: Entry) -> str:
     """The address of the message, the ticket or the run that an entry is about; empty where it names none."""
-    match facts_of(entry) if entry.kind in _WITH_PAGE else None:
+    return page_in(facts_of(entry)) if entry.kind in _WITH_PAGE else ""
+
+
+def page_in(facts: Facts | None) -> str:
+    """The same of an entry's facts that were read already."""
+    match facts:
         case MessageCaptured(permalink=page) | FollowUpFiled(url=page) | AlertRaised(url=page):
             return page
     return ""

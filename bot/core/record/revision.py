@@ -132,14 +132,16 @@ class Revisions:
 
     def shown(self, entry: Entry) -> ShownEntry | None:
         """The entry as it is to be shown; None for a hidden one and for a correction itself."""
-        if entry.kind in CORRECTIONS or self.is_hidden(entry.id):
+        if entry.kind in CORRECTIONS or (entry.id in self._about and self.is_hidden(entry.id)):
             return None
         return self.seen(entry)
 
     def seen(self, entry: Entry) -> ShownEntry:
         """The entry with its corrections, hidden or not."""
         now, changes = entry, list[Change]()
-        for correction, facts in self._about.get(entry.id, ()):
+        if entry.id not in self._about:  # as nearly all are
+            return ShownEntry(entry, (), is_key=False)
+        for correction, facts in self._about[entry.id]:
             before = now
             if isinstance(facts, EntryEdited):
                 text = now.text if facts.text is None else facts.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
+from functools import lru_cache
 from itertools import groupby, islice
 from types import MappingProxyType
 from urllib.parse import quote
@@ -17,7 +18,8 @@ from bot.core.record.facts import findings_of, page_of
 from bot.core.record.kinds import meaning_of
 from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import Entry, Kind, canonical
-from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
+from bot.export.html.text import LINK_REL, Pen, marked_up, recorded_link, recorded_text, visible
+from bot.export.values import clock, linkable
 
 PORTION = 100
 """Rows that a browser lays out together, once they come near."""
@@ -119,18 +121,19 @@ def _portions(lines: Iterator[ShownEntry], pen: Pen, room: int) -> Iterator[Sequ
 def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
     entry = shown.entry
     utc, findings = entry.at.astimezone(UTC), findings_of(entry)
+    time = clock(utc)
     page, words = page_of(entry), "Message in Slack" if entry.kind == Kind.MESSAGE_CAPTURED else "Page"
     return EntryRow(
         anchor=recorded_text(anchor(entry.id)),
-        group=recorded_text(_SUBJECTS.get(entry.kind.partition(".")[0], "other")),
+        group=_group(entry.kind),
         seat=pen.seats.get(entry.actor, -1),
-        iso=recorded_text(f"{utc:%Y-%m-%dT%H:%M:%SZ}"),
-        time=recorded_text(f"{utc:%H:%M:%S}"),
+        iso=recorded_text(f"{utc.date().isoformat()}T{time}Z"),
+        time=recorded_text(time),
         local=recorded_text(pen.local(utc)),
-        kind=recorded_text(meaning_of(entry.kind).title),
+        kind=_kind(entry.kind),
         who=pen.person(entry.actor),
         said=recorded_text(entry.text.strip()),
-        page=link(page, words) if web_page(page) else None,
+        page=recorded_link(page, words) if linkable(page) else None,
         is_key=shown.is_key,
         key_words=(shown.milestone or "key moment").capitalize(),
         is_edited=shown.edited,
@@ -140,6 +143,16 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
         changes=shown.changes,
         evidence=_evidence(entry, room, _apart_from(findings, entry.facts)),
     )
+
+
+@lru_cache(maxsize=256)
+def _group(kind: str) -> Markup:
+    return recorded_text(_SUBJECTS.get(kind.partition(".")[0], "other"))
+
+
+@lru_cache(maxsize=256)
+def _kind(kind: str) -> Markup:
+    return recorded_text(meaning_of(kind).title)
 
 
 def _evidence(entry: Entry, room: int, facts: Mapping[str, object]) -> Markup:
@@ -165,7 +178,7 @@ def _apart_from(findings: Sequence[FindingFacts], facts: Mapping[str, object]) -
 
 
 def _fact(name: str, value: str) -> str:
-    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and web_page(value) else visible(value)
+    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and linkable(value) else visible(value)
     return f"{visible(name)}: {said}"
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, one_line
 from bot.core.record.redact import redact
-from bot.export.values import linkable, local
+from bot.export.values import clock, linkable, local
 
 COLOURS = 8
 """Person chips come in this many colours. The name is what tells people apart."""
@@ -58,7 +58,7 @@ def marked_up(said: str, tags: Mapping[str, str]) -> Markup:
 
 def visible(said: str) -> str:
     """The text with `[U+202E]` for a character that shows only in what it does to others."""
-    return _ODD.sub(lambda found: f"[U+{ord(found[0]):04X}]", said)
+    return said if said.isprintable() else _ODD.sub(lambda found: f"[U+{ord(found[0]):04X}]", said)
 
 
 def link(url: object, shown: object) -> Markup:
@@ -66,6 +66,11 @@ def link(url: object, shown: object) -> Markup:
     words = _BDI.format(text(shown))
     page = web_page(url)
     return words if page is None else _LINK.format(page, words)
+
+
+def recorded_link(page: str, words: str) -> Markup:
+    """The same for the address that an entry names, which holds no secret, and may be linked."""
+    return Markup(f'<a href="{escape(page)}" rel="{LINK_REL}"><bdi>{escape(words)}</bdi></a>')  # noqa: S704  escaped
 
 
 def web_page(url: object) -> str | None:
@@ -118,8 +123,8 @@ class Pen:
         if self.zone is UTC:
             return ""
         there = local(utc, self.zone)
-        day = "" if there.date() == utc.date() else f"{there.day} {there:%b} "
-        return f"{day}{there:%H:%M:%S %Z}"
+        day = "" if there.day == utc.day else f"{there.day} {there:%b} "
+        return f"{day}{clock(there)} {there.tzname()}"
 
     def phrase(self, parts: Phrase) -> Markup:
         return Markup("").join(self._part(part) for part in parts)

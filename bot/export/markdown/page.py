@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from itertools import groupby
@@ -19,14 +19,15 @@ from markupsafe import Markup
 
 from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
 from bot.core.account.title import record_title
+from bot.core.codec import read
 from bot.core.phrase import Part, Phrase, duration, one_line
-from bot.core.record.facts import GateDecided, facts_of, findings_of, page_of
+from bot.core.record.facts import OfState, findings_of, page_of
 from bot.core.record.revision import ShownEntry
 from bot.core.record.timeline import Entry, Kind
 from bot.export.files import write
 from bot.export.markdown.text import address, escaped, lines_of, linked, said
 from bot.export.material import Material
-from bot.export.values import local, zone_of
+from bot.export.values import clock, local, zone_of
 
 _MOST_FINDINGS = 8
 _AGAIN_AFTER = timedelta(minutes=1)
@@ -48,11 +49,14 @@ class _Pen:
     names: Mapping[str, str]
     zone: tzinfo
     doubled: frozenset[str]
+    _written: dict[str, Markup] = field(default_factory=dict)
 
     def name(self, ids: str) -> Markup:
         """The name, with the id where several people have that name; the id where there is no name."""
-        name = one_line(self.names.get(ids, ""))
-        return escaped(f"{name} ({ids})" if name in self.doubled else name or ids)
+        if ids not in self._written:
+            name = one_line(self.names.get(ids, ""))
+            self._written[ids] = escaped(f"{name} ({ids})" if name in self.doubled else name or ids)
+        return self._written[ids]
 
     def full(self, ids: str) -> Markup:
         """Name and id: names change and repeat, ids do not."""
@@ -71,10 +75,10 @@ class _Pen:
 
     def aside(self, at: datetime, after: str = "") -> Markup:
         """The local time of day, with its date where that differs; empty if local time is UTC."""
-        if str(self.zone) == "UTC":
+        if self.zone is UTC or str(self.zone) == "UTC":
             return Markup()
-        utc, there = local(at, UTC), local(at, self.zone)
-        words = f"{there:%H:%M:%S}" if utc.date() == there.date() else f"{there:%Y-%m-%d %H:%M:%S}"
+        there = local(at, self.zone)
+        words = clock(there) if local(at, UTC).day == there.day else f"{there:%Y-%m-%d %H:%M:%S}"
         return Markup(f" ({words}{after})")  # noqa: S704  times
 
 
@@ -128,9 +132,9 @@ def _once(lines: Iterable[ShownEntry]) -> Iterator[ShownEntry]:
     """Without verdicts that repeat the last one on the state within a minute: the JSON export has each."""
     last: dict[str, ShownEntry] = {}
     for line in lines:
-        facts = facts_of(line.entry) if line.entry.kind == Kind.GATE_DECIDED else None
-        if isinstance(facts, GateDecided):
-            before, last[facts.state] = last.get(facts.state), line
+        if line.entry.kind == Kind.GATE_DECIDED:
+            state = read(OfState, line.entry.facts).state  # the evidence beside it is long
+            before, last[state] = last.get(state), line
             is_plain = not line.is_key and not line.changes
             now, then = line.entry, before.entry if before else None
             if is_plain and then and now.text == then.text and now.at - then.at < _AGAIN_AFTER:
@@ -159,7 +163,7 @@ def _row(line: ShownEntry, pen: _Pen) -> Markup:
     """An item of the list, with its evidence as a list of its own."""
     entry = line.entry
     said = _BREAK.join(lines_of(entry.text)) or escaped(entry.kind)
-    who = f"**{local(entry.at, UTC):%H:%M:%S}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
+    who = f"**{clock(local(entry.at, UTC))}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
     key = line.milestone or "key moment"
     marks = [mark for mark, is_set in ((key, line.is_key), ("edited", line.edited)) if is_set]
     marked = f" *({', '.join(marks)})*" if marks else ""
