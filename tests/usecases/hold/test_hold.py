@@ -150,7 +150,15 @@ def test_a_hold_cannot_be_prolonged_past_a_day_from_now(paper):
         paper.run(holds.prolong(paper.ports, hold_id, user="U0QUINN"))
 
 
-@pytest.mark.parametrize("span", [timedelta(0), timedelta(seconds=30), timedelta(hours=25), -HALF_AN_HOUR])
+@pytest.mark.parametrize("span", [timedelta(minutes=1), timedelta(hours=24)])
+def test_a_hold_is_as_short_or_as_long_as_it_may_be(paper, span):
+    asked_at = paper.clock.now()
+    hold(paper, span=span)
+
+    assert {words_of(info).until for info in standing(paper).values()} == {asked_at + span}
+
+
+@pytest.mark.parametrize("span", [timedelta(0), timedelta(seconds=59), timedelta(hours=24, seconds=1), -HALF_AN_HOUR])
 def test_a_hold_is_neither_too_short_nor_too_long(paper, span):
     with pytest.raises(NotPermitted, match="from 1 minute to 24 hours"):
         hold(paper, span=span)
