@@ -328,7 +328,8 @@ def _variants(checkout: Checkout, root: Root, use: Use, binding: _Binding) -> It
             workspace = workspace if _asks_for_workspace(checkout, root) else None
             read += [f"the workspace {shown(workspace)} is that of a pipeline: {guess}"] if workspace else []
         told = [*use.config, *use.overrides.values()]
-        if binding.guess and not use.below and told and all(map(is_known, told)):
+        is_partial = bool(keys_of(root.kind, root.values, None, {}).missing)
+        if binding.guess and not use.below and told and all(map(is_known, told)) and is_partial:
             read.append(f"its backend configuration is that of a pipeline: {guess}")
         env = {name: filled(value, values) for name, value in use.env.items()}
         mapped = () if use.pipeline is None or not use.applies else (Mapped(use.pipeline, use.at, guess),)

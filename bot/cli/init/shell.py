@@ -30,7 +30,7 @@ _WRAPPERS = frozenset({
 _CHECKS = frozenset({
     "init", "fmt", "validate", "version", "providers", "get", "graph", "login", "logout", "workspace", "hclfmt",
     "hcl", "render-json", "-version", "--version", "-help", "--help", "metadata", "modules", "terragrunt-info", "find",
-    "list", "info",
+    "list", "info", "test", "output", "show",
 })  # fmt: skip
 """Commands that take no lock on a state."""
 
@@ -48,6 +48,12 @@ FOLDER = "cd"
 _BUILTINS = frozenset({
     "export", "declare", "local", "readonly", "set", "setx", "popd", "for", "cd", "pushd", "Set-Location", "chdir",
 })  # fmt: skip
+_ON_FILES = frozenset({
+    "mv", "cp", "install", "chmod", "chown", "ln", "rm", "ls", "cat", "which", "type", "hash", "curl", "wget", "unzip",
+    "tar", "find", "test", "mkdir", "stat", "sha256sum", "apt-get", "apt", "apk", "yum", "brew", "pip", "git", "grep",
+})  # fmt: skip
+"""Programs whose words are files and packages: one of Terraform's name is not run."""
+
 _LOCKING = frozenset({"plan", "apply", "destroy", "import", "refresh", "taint", "untaint", "force-unlock"})
 _SHELLS = frozenset({"bash", "sh", "zsh", "source", ".", "dash", "ash", "pwsh", "powershell"})
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*|\d)(?:(:?[-=?+])([^}]*))?[^}]*\}|([A-Za-z_]\w*)|([0-9@*#]))")
@@ -90,6 +96,8 @@ class Session:
     folder: str = ""
     calls: list[Call] = field(default_factory=list)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    local: set[str] = field(default_factory=set)
+    """Folders that were initialised without their backend."""
 
     def run(self, script: str, *, at: Place | None = None, depth: int = 0) -> None:
         """Follows a script from the session's folder; at the end it is there again."""
@@ -228,6 +236,8 @@ class Session:
             if name in _PROGRAMS:
                 self._terraform(_PROGRAMS[name], words[position + 1 :])
                 return
+            if name in _ON_FILES:
+                return
             if position and name in {"bash", "sh"}:
                 self._script(words[position:], depth)
                 return
@@ -316,8 +326,9 @@ class Session:
         folder = joined(self.folder, read.folder) if read.folder else self.folder
         if program == "gitlab":
             folder = joined("", self.env.get("TF_ROOT") or self.env.get("GITLAB_TOFU_ROOT_DIR") or folder)
-        is_local = "init" in read.command[:1] and "-backend=false" in arguments
-        if is_local:
+        if "init" in read.command[:1]:
+            (self.local.add if "-backend=false" in arguments else self.local.discard)(folder)
+        if folder in self.local or not read.command:
             return
         self._note(
             Call(

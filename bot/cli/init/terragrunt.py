@@ -19,6 +19,7 @@ from bot.cli.init.tree import Checkout, Place
 from bot.cli.init.values import Missing, Unreadable, value_of
 
 _NAME = "terragrunt.hcl"
+_STACK = "terragrunt.stack.hcl"
 _TOP = "/\x01"
 """The folder of the checkout, whose name on the machine that runs Terragrunt is not known."""
 
@@ -30,6 +31,9 @@ def units(checkout: Checkout, files: list[str]) -> Iterator[Root]:
     """Each unit, which is a folder with a `terragrunt.hcl` that has a source, or that includes a parent's."""
     paths = [path for path in files if posixpath.basename(path) == _NAME]
     parents = {parent for path in paths for parent in _above(posixpath.dirname(path))}
+    for path in files:
+        if posixpath.basename(path) == _STACK:
+            yield from _stack(checkout, path)
     for path in paths:
         folder = posixpath.dirname(path)
         body = hcl_of(checkout, path)
@@ -37,6 +41,14 @@ def units(checkout: Checkout, files: list[str]) -> Iterator[Root]:
         if not has_source and not body.get("include") and folder in parents:
             continue
         yield from _unit(_File(checkout, folder, path, {}))
+
+
+def _stack(checkout: Checkout, path: str) -> Iterator[Root]:
+    """The units of a stack, which Terragrunt generates from sources that may be elsewhere."""
+    text = checkout.text(path) or ""
+    for name, _ in labelled(hcl_of(checkout, path), "unit"):
+        at = Place(path, line_of(text, rf'\bunit\s+"{name}"'))
+        yield Root(posixpath.join(posixpath.dirname(path), name), NONE, {}, at)
 
 
 def _above(folder: str) -> Iterator[str]:
@@ -102,6 +114,7 @@ class _File:
         self._base = self._folder if how is _Reading.READ else unit
         """The folder that Terragrunt takes for that of the configuration, as its options have it."""
 
+        self._read_env: dict[str, str] = {}
         self._values: dict[str, Any] = {}
         self._locals: dict[str, Any] = {}
         self._used = False
@@ -115,7 +128,10 @@ class _File:
         return found
 
     def guesses(self, values: object) -> tuple[str, ...]:
-        return (_GUESS,) if self._used and values else ()
+        if not self._used or not values:
+            return ()
+        taken = (f"{name} is not set, and is taken for {value or 'empty'}" for name, value in self._read_env.items())
+        return (_GUESS, *taken)
 
     def included(self) -> Iterator[_File]:
         """The files that it includes, of which not all need be there."""
@@ -225,6 +241,8 @@ class _File:
         return self._read[inside]
 
     def _environment(self, name: str, *default: str) -> str:
+        if default:
+            self._read_env[name] = default[0]
         return default[0] if default else hole(f"get_env_{name}")
 
     def _text(self, path: str) -> str:

@@ -180,6 +180,9 @@ def test_choices_leave_out_the_files_that_are_none(laid_out, tmp_path):
         ("{run: 'terraform -chdir=a init; terraform -chdir=a validate'}", False),
         ("{working-directory: a, run: 'terraform init; $WRAPPER apply -auto-approve'}", True),
         ("{working-directory: a, run: 'terraform init; $WRAPPER greet'}", False),
+        ("{working-directory: a, run: 'terraform init -backend=false; terraform plan'}", False),
+        ("{working-directory: a, run: 'terraform init; terraform output -json'}", False),
+        ("{working-directory: a, run: 'sudo mv terraform /usr/bin/terraform'}", False),
     ],
 )
 def test_what_only_checks_is_no_pipeline_of_a_state(laid_out, tmp_path, step, maps):
@@ -220,6 +223,12 @@ def test_an_input_may_have_slashes_in_it(laid_out, tmp_path):
     }
     config, _ = found_in(laid_out(repo(files)), tmp_path)
     assert pipelines(config) == {"eu-app": ["acme/infra x.yml"], "other": []}
+
+
+def test_the_units_of_a_stack_are_asked(laid_out):
+    stack = 'unit "db" {\n  source = "x"\n  path   = "db"\n}\n'
+    text = read([opened(laid_out(repo({"a/a.tf": STATE.format("a"), "live/terragrunt.stack.hcl": stack})))], {}).text
+    assert "db (live/terragrunt.stack.hcl:1): no file that it is made of says where its state is" in text
 
 
 def test_a_unit_without_a_remote_state_is_asked(laid_out):
@@ -378,7 +387,7 @@ locals {
   parts  = split("/", path_relative_to_include())
   env    = local.parts[0]
   vars   = yamldecode(file(find_in_parent_folders("vars.yaml")))
-  region = try(read_terragrunt_config(find_in_parent_folders("region.hcl")).locals.region, "none")
+  region = try(read_terragrunt_config(find_in_parent_folders("region.hcl")).locals.region, get_env("REGION", "none"))
 }
 remote_state {
   backend = "gcs"
@@ -401,3 +410,4 @@ remote_state {
         ("shop-prod-none", "app/prod.app"),
     ]
     assert text.count("# guessed: worked out without running Terragrunt") == 2
+    assert "# guessed: REGION is not set, and is taken for none" in text
