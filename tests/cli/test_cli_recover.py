@@ -71,14 +71,14 @@ def has_made(number):
 
 
 async def unlocked(workspace, lock):
-    await workspace._checked("force-unlock", "-force", lock)
+    await workspace.checked("force-unlock", "-force", lock)
 
 
 async def imported(workspace, document):
     blocks = "\n".join(one["import"] for one in document["made_not_recorded"])
     (workspace.directory / "imports.tf").write_text(blocks)
-    done = await workspace._checked("apply", "-auto-approve")
-    return done, await workspace._run("plan", "-detailed-exitcode")
+    done = await workspace.checked("apply", "-auto-approve")
+    return done, await workspace.run("plan", "-detailed-exitcode")
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["lines", "json"])
@@ -156,9 +156,9 @@ async def test_the_versions_are_told_with_what_changed(around, terminal, workspa
     await around.aws.delete_versions(KEY)
     await around.aws.delete_item(f"{around.aws.bucket}/{KEY}-md5")
     await workspace.init()
-    await workspace._checked("apply", "-auto-approve")
+    await workspace.checked("apply", "-auto-approve")
     (workspace.directory / "objects.tf").write_text('resource "terraform_data" "new" {}\n')
-    await workspace._checked("apply", "-auto-approve")
+    await workspace.checked("apply", "-auto-approve")
 
     found = (await terminal.run("recover", "staging", "--json")).document
 

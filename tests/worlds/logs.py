@@ -24,9 +24,10 @@ def at_work(lock: WrittenLock) -> list[tuple[datetime, str]]:
     return [(lock.created + timedelta(seconds=after), line) for after, line in _AT_WORK]
 
 
-def printed(run: RunRecord, lines: Iterable[tuple[datetime, str]], *, path: str) -> RunRecord:
-    """Writes the log of the run's job from what its Terraform printed. Its `init` names the state."""
+def printed(run: RunRecord, lines: Iterable[tuple[datetime, str]], *, path: str, machine: str = "") -> RunRecord:
+    """Writes the log of the run's job from what its Terraform printed. Its `init` names the state, if it has a path."""
     bucket, _, key = path.partition("/")
-    commands = [f"terraform init -backend-config=bucket={bucket} -backend-config=key={key}", "terraform apply"]
-    run.jobs[-1].log = log_of(lines, begun=run.started_at, commands=commands)
+    where = f" -backend-config=bucket={bucket} -backend-config=key={key}" if path else ""
+    commands = [f"terraform init{where}", "terraform apply"]
+    run.jobs[-1].log = log_of(lines, begun=run.started_at, commands=commands, machine=machine)
     return run

@@ -190,9 +190,15 @@ class GitHubRuns:
         run.jobs += [JobRecord(next(self._ids), run.attempt, name, at, None, run.labels) for name in run.job_names]
 
 
-def log_of(lines: Iterable[tuple[datetime, str]], *, begun: datetime, commands: Sequence[str]) -> str:
-    """A job's log as a hosted runner writes it: its own words, the script, and what that prints, with times."""
-    head = ["Current runner version: '2.325.0'", "##[group]Operating System", "Ubuntu", "24.04.2", "##[endgroup]"]
+def log_of(
+    lines: Iterable[tuple[datetime, str]], *, begun: datetime, commands: Sequence[str], machine: str = ""
+) -> str:
+    """A job's log as a runner writes it: its own words, the script, and what that prints, with times.
+
+    A hosted runner's, or that of one's own on a `machine`.
+    """
+    own, hosted = [f"Machine name: '{machine}'"], ["##[group]Operating System", "Ubuntu", "24.04.2", "##[endgroup]"]
+    head = ["Current runner version: '2.325.0'", *(own if machine else hosted)]
     script = [f"\x1b[36;1m{command}\x1b[0m" for command in commands]
     echo = [f"##[group]Run {commands[0]}", *script, "shell: /usr/bin/bash -e {0}", "##[endgroup]"]
     every = [*((begun, line) for line in (*head, *echo)), *lines]

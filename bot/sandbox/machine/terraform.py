@@ -101,6 +101,12 @@ class Holder:
         await self.kill()
         raise TerraformFailed(self.output)
 
+    async def ended(self) -> Finished:
+        """Its own end."""
+        await self._process.wait()
+        await self._reader
+        return Finished(self._process.returncode or 0, self.output)
+
     async def kill(self) -> None:
         """Kills it and all its children with SIGKILL, as a lost runner does: the lock stays."""
         with suppress(ProcessLookupError):
@@ -128,15 +134,15 @@ class TerraformWorkspace:
 
     async def init(self, *options: str) -> Finished:
         """Whatever the directory was initialised for, unless other options are given."""
-        return await self._checked("init", *(options or ("-reconfigure",)))
+        return await self.checked("init", *(options or ("-reconfigure",)))
 
     async def apply(self, *, hold: int = 0) -> Finished:
         """Applies; raises TerraformFailed with the output if that fails."""
-        return await self._checked("apply", "-auto-approve", f"-var=hold={hold}")
+        return await self.checked("apply", "-auto-approve", f"-var=hold={hold}")
 
     async def try_apply(self) -> Finished:
         """Applies, and returns the exit code and what was printed, also if the lock is taken."""
-        return await self._run("apply", "-auto-approve")
+        return await self.run("apply", "-auto-approve")
 
     @asynccontextmanager
     async def applying(self, *, hold: int = 600) -> AsyncIterator[Holder]:
@@ -148,13 +154,15 @@ class TerraformWorkspace:
         finally:
             await holder.kill()
 
-    async def _checked(self, *words: str) -> Finished:
-        done = await self._run(*words)
+    async def checked(self, *words: str) -> Finished:
+        """Runs a command; raises TerraformFailed with the output if that fails."""
+        done = await self.run(*words)
         if done.exit_code != 0:
             raise TerraformFailed(f"terraform {words[0]} exited with {done.exit_code}\n{done.output}")
         return done
 
-    async def _run(self, *words: str, within: float = 120.0) -> Finished:
+    async def run(self, *words: str, within: float = 120.0) -> Finished:
+        """The exit code of a command, and what it printed. Raises TerraformFailed if it takes longer."""
         process = await self._start(*words)
         try:
             async with asyncio.timeout(within):

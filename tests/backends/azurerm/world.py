@@ -6,6 +6,7 @@ import json
 import secrets
 import uuid
 from base64 import b64decode, b64encode
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,12 +20,15 @@ from bot.backends.holding import HoldingBackend
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from bot.sandbox.machine.terraform import write_workspace_in
 from tests.worlds.azure import AzureStorage, azure_storage
+from tests.worlds.azure_public import public
 from tests.worlds.clocks import WallClock
 from tests.worlds.proxy import Deny
 from tests.worlds.stores import Trusted
+from tests.worlds.terraform import initialised
 
-WORLDS = [("default",), ("blue",)]
+WORLDS = APPLIED = [("default",), ("blue",)]
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
 
 
@@ -38,11 +42,25 @@ class AzureWorld:
     kinds: tuple[PlaceKind, ...] = (PlaceKind.LEASE,)
     means: list[Means] = field(default_factory=list)
     most_signs = 1_500  # metadata is 8 KiB at most
+    needs_two = False
+    is_persons = False
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {"AZURE_SAS": self.storage.sas_token}
 
     def new_means(self) -> Means:
-        secret = SecretStr(self.storage.sas_token)
-        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"AZURE_SAS": secret}))
+        known = {name: SecretStr(value) for name, value in self.secrets.items()}
+        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets=known))
         return self.means[-1]
+
+    @asynccontextmanager
+    async def terraform(self, binary, directory):
+        async with public(self.storage, self.section.key, directory) as (block, environment):
+            yield await initialised(write_workspace_in(block, binary, directory, environment), self.section.workspace)
+
+    async def lock_id(self) -> str | None:
+        return (self.blob in self.storage.live and self.storage.live[self.blob].lease) or None
 
     def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> HoldingBackend:
         """A backend with a client of its own, of a store that is known to honour conditions."""
@@ -118,9 +136,9 @@ class AzureWorld:
         return KIND.open(self.section, self.new_means()).backend._store.deletes
 
 
-@pytest.fixture(name="azurerm_world")
-async def made(world_param):
-    (workspace,) = world_param
+@asynccontextmanager
+async def playing(param, aws=None):
+    (workspace,) = param
     async with azure_storage(f"tfstate-{secrets.token_hex(4)}") as storage, fault_proxy(storage.origin) as proxy:
         section = Backend(
             type="azurerm", storage_account="acmetfstate", container=storage.container, workspace=workspace,
@@ -131,3 +149,9 @@ async def made(world_param):
         for means in world.means:
             for close in means.closing:
                 await close()
+
+
+@pytest.fixture(name="azurerm_world")
+async def made(world_param):
+    async with playing(world_param) as world:
+        yield world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,12 +18,22 @@ from bot.backends.holding import HoldingBackend
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from bot.sandbox.machine.terraform import write_workspace_in
 from tests.worlds.clocks import WallClock
 from tests.worlds.gcs import GoogleStorage, google_storage
 from tests.worlds.proxy import Deny
 from tests.worlds.stores import Trusted
+from tests.worlds.terraform import initialised
 
-WORLDS = [("default",), ("blue",)]
+WORLDS = APPLIED = [("default",), ("blue",)]
+BLOCK = """\
+  backend "gcs" {{
+    bucket                  = "{bucket}"
+    prefix                  = "environments/staging"
+    access_token            = "{token}"
+    storage_custom_endpoint = "{url}/storage/v1/b"
+  }}
+"""
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
 
 
@@ -37,11 +48,26 @@ class GcsWorld:
     means: list[Means] = field(default_factory=list)
     generations: dict[str, int] = field(default_factory=dict)
     most_signs = 40_000
+    needs_two = False
+    is_persons = False
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {"GCS_TOKEN": self.storage.token}
 
     def new_means(self) -> Means:
-        secret = SecretStr(self.storage.token)
-        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"GCS_TOKEN": secret}))
+        known = {name: SecretStr(value) for name, value in self.secrets.items()}
+        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets=known))
         return self.means[-1]
+
+    @asynccontextmanager
+    async def terraform(self, binary, directory):
+        block = BLOCK.format(bucket=self.storage.bucket, token=self.storage.token, url=self.proxy.url)
+        yield await initialised(write_workspace_in(block, binary, directory), self.section.workspace)
+
+    async def lock_id(self) -> str | None:
+        found = self.storage.live.get(self.lock_name)
+        return None if found is None else str(found.generation)
 
     def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> HoldingBackend:
         """A backend with a client of its own, of a store that is known to honour conditions."""
@@ -108,9 +134,9 @@ class GcsWorld:
         return "storage.objects.delete"
 
 
-@pytest.fixture(name="gcs_world")
-async def made(world_param):
-    (workspace,) = world_param
+@asynccontextmanager
+async def playing(param, aws=None):
+    (workspace,) = param
     async with google_storage(f"acme-{secrets.token_hex(4)}") as storage, fault_proxy(storage.origin) as proxy:
         section = Backend(
             type="gcs", bucket=storage.bucket, prefix="environments/staging", workspace=workspace,
@@ -121,3 +147,9 @@ async def made(world_param):
         for means in world.means:
             for close in means.closing:
                 await close()
+
+
+@pytest.fixture(name="gcs_world")
+async def made(world_param):
+    async with playing(world_param) as world:
+        yield world

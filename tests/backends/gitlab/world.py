@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,11 +19,26 @@ from bot.backends.remote import RemoteBackend
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from bot.sandbox.machine.terraform import write_workspace_in
 from tests.worlds.clocks import WallClock
-from tests.worlds.gitlab_states import GitLabStates, gitlab_states
+from tests.worlds.gitlab_states import Account, GitLabStates, gitlab_states
 from tests.worlds.proxy import Deny
+from tests.worlds.terraform import initialised
 
 WORLDS = [("path",), ("number",)]
+APPLIED = [("path",)]
+BLOCK = """\
+  backend "http" {{
+    address        = "{state}"
+    lock_address   = "{state}/lock"
+    unlock_address = "{state}/lock"
+    lock_method    = "POST"
+    unlock_method  = "DELETE"
+    username       = "elliott-ci"
+    password       = "elliotts-token"
+    retry_wait_min = 1
+  }}
+"""
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
 
 
@@ -37,15 +53,30 @@ class GitLabWorld:
     means: list[Means] = field(default_factory=list)
     written: str | None = None
     most_signs = 40_000
+    needs_two = False
+    is_persons = False
 
     @property
     def token(self) -> str:
         return next(iter(self.storage.accounts))
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {"GITLAB_TOKEN": self.token}
+
     def new_means(self) -> Means:
-        secret = SecretStr(self.token)
-        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"GITLAB_TOKEN": secret}))
+        known = {name: SecretStr(value) for name, value in self.secrets.items()}
+        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets=known))
         return self.means[-1]
+
+    @asynccontextmanager
+    async def terraform(self, binary, directory):
+        self.storage.accounts["elliotts-token"] = Account("elliott-ci")
+        state = f"{self.proxy.url}/api/v4/projects/{self.storage.number}/terraform/state/{self.section.state}"
+        yield await initialised(write_workspace_in(BLOCK.format(state=state), binary, directory))
+
+    async def lock_id(self) -> str | None:
+        return self.storage.state(self.section.state).lock_id
 
     def backend(self, *, timeout: float = 10.0) -> RemoteBackend:
         """A backend with a client of its own."""
@@ -108,9 +139,9 @@ class GitLabWorld:
         return ADMIN
 
 
-@pytest.fixture(name="gitlab_world")
-async def made(world_param):
-    (called,) = world_param
+@asynccontextmanager
+async def playing(param, aws=None):
+    (called,) = param
     path = f"acme/net-{secrets.token_hex(4)}"
     async with gitlab_states(path) as storage, fault_proxy(storage.origin) as proxy:
         section = Backend(
@@ -122,3 +153,9 @@ async def made(world_param):
         for means in world.means:
             for close in means.closing:
                 await close()
+
+
+@pytest.fixture(name="gitlab_world")
+async def made(world_param):
+    async with playing(world_param) as world:
+        yield world

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -18,11 +19,37 @@ from bot.core.lock import PlaceKind
 from bot.hcp.api import ADMIN, APPLY, READ
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from bot.sandbox.machine.terraform import write_workspace_in
 from tests.worlds.ci.hcp.runs import Workspace, new_id
 from tests.worlds.ci.hcp.server import HcpStandIn
 from tests.worlds.clocks import WallClock
+from tests.worlds.terraform import initialised
 
 WORLDS = [("run",), ("user",)]
+APPLIED = [("user", "cloud"), ("user", 'backend "remote"')]
+BLOCK = """\
+  {kind} {{
+    hostname     = "tfe.example.com"
+    organization = "{section.organization}"
+    workspaces {{
+      name = "{section.workspace}"
+    }}
+  }}
+"""
+# the services of a host can be given instead of being discovered over TLS: "Explicit Installation Method Configuration"
+RC = """\
+host "tfe.example.com" {{
+  services = {{
+    "tfe.v2"   = "{address}/api/v2/"
+    "tfe.v2.1" = "{address}/api/v2/"
+    "state.v2" = "{address}/api/v2/"
+  }}
+}}
+credentials "tfe.example.com" {{
+  token = "{token}"
+}}
+"""
+TOKEN = "elliotts-own-token"
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
 ORGANIZATION = "acme"
 ODD = {
@@ -41,19 +68,40 @@ class HcpWorld:
     proxy: FaultProxy
     section: Backend
     holder: str
+    block: str = "cloud"
     kinds: tuple[PlaceKind, ...] = (PlaceKind.WORKSPACE,)
     means: list[Means] = field(default_factory=list)
     written: str | None = None
     most_signs = 40_000
+    needs_two = True
+    is_persons = True
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {"TFE_TOKEN": self.hcp.token}
 
     @property
     def workspace(self) -> Workspace:
         return self.hcp.runs.add_workspace(ORGANIZATION, self.section.workspace)
 
     def new_means(self, token: str = "") -> Means:
-        secret = SecretStr(token or self.hcp.token)
-        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets={"TFE_TOKEN": secret}))
+        known = {name: SecretStr(token or value) for name, value in self.secrets.items()}
+        self.means.append(Means(clock=WallClock(), records=None, aws=None, secrets=known))
         return self.means[-1]
+
+    @asynccontextmanager
+    async def terraform(self, binary, directory):
+        """With local execution."""
+        self.hcp.tokens, self.hcp.spares_tokens = {TOKEN: "elliott"}, True
+        self.hcp.shows = {"execution-mode": "local", "operations": False, "terraform-version": "1.11.4"}
+        rc = directory.with_suffix(".rc")
+        rc.write_text(RC.format(address=self.hcp.origin, token=TOKEN))
+        block, environment = BLOCK.format(kind=self.block, section=self.section), {"TF_CLI_CONFIG_FILE": str(rc)}
+        yield await initialised(write_workspace_in(block, binary, directory, environment))
+
+    async def lock_id(self) -> str | None:
+        """It is the same for every lock of a workspace."""
+        return self.section.lock_path if self.workspace.is_locked else None
 
     def backend(self, *, timeout: float = 10.0, token: str = "") -> RemoteBackend:
         opened = KIND.open(self.section, self.new_means(token)).backend
@@ -127,14 +175,19 @@ class HcpWorld:
         return APPLY if self.holder == "run" else ADMIN
 
 
-@pytest.fixture(name="hcp_world")
-async def made(world_param):
-    (holder,) = world_param
+@asynccontextmanager
+async def playing(param, aws=None):
     async with HcpStandIn() as hcp, fault_proxy(hcp.origin) as proxy:
         section = Backend(type="hcp", organization=ORGANIZATION, workspace="network", endpoint_url=proxy.url)
-        world = HcpWorld(hcp, proxy, section, holder)
+        world = HcpWorld(hcp, proxy, section, *param)
         hcp.runs.add_workspace(ORGANIZATION, "network")
         yield world
         for means in world.means:
             for close in means.closing:
                 await close()
+
+
+@pytest.fixture(name="hcp_world")
+async def made(world_param):
+    async with playing(world_param) as world:
+        yield world

@@ -1,25 +1,10 @@
-"""Locks that a real `terraform apply` took by the `http` protocol and left behind when it was killed."""
+"""Tries to lock a state by the `http` protocol never get in the way of a real Terraform."""
 
 from __future__ import annotations
 
 import pytest
 
-from bot.core.lock import ReleaseResult
-from bot.sandbox.machine.terraform import write_workspace_in
-from tests.backends.http.world import PATH
-
-BACKEND = """\
-  backend "http" {{
-    address        = "{address}"
-    lock_address   = "{lock}"
-    unlock_address = "{lock}"
-    lock_method    = "{section.lock_method}"
-    unlock_method  = "{section.unlock_method}"
-    username       = "{user}"
-    password       = "{password}"
-    retry_wait_min = 1
-  }}
-"""
+from tests.worlds.terraform import writing
 
 
 @pytest.fixture(params=["LOCK", "POST"])
@@ -29,42 +14,15 @@ def world_param(request):
 
 @pytest.fixture
 async def workspace(http, terraform, tmp_path):
-    user, _, password = http.storage.credentials.partition(":")
-    section = http.section
-    block = BACKEND.format(address=section.address, lock=section.lock_at, section=section, user=user, password=password)
-    made = write_workspace_in(block, terraform, tmp_path / "staging")
-    await made.init()
-    return made
-
-
-async def test_a_killed_apply_leaves_a_lock_that_is_released_and_taken_again(http, workspace, witness):
-    await witness(http, workspace)
-
-
-@pytest.mark.parametrize("compares", [False, True])
-async def test_a_real_lock_taken_after_the_look_survives_the_release(http, workspace, compares):
-    http.storage.compares = compares
-    backend = http.backend()
-    async with workspace.applying() as holder:
-        await holder.kill()
-    first = await backend.read_lock()
-    await backend.release(first.held[0])
-    async with workspace.applying() as holder:
-        await holder.kill()
-
-    late = await backend.release(first.held[0])
-    now = await backend.read_lock()
-
-    assert late.result is ReleaseResult.HOLDER_CHANGED
-    assert now.lock.id != first.lock.id
-    assert PATH in http.storage.locks
+    async with http.terraform(terraform, tmp_path / "staging") as made:
+        yield made
 
 
 async def test_tries_all_the_time_never_end_the_lock_of_a_real_run(http, workspace):
     backend = http.backend()
-    async with workspace.applying(hold=5) as holder:
+    async with writing(workspace) as writer:
         seen = [await backend.read_lock() for _ in range(30)]
-        await holder._process.wait()
+        done = await writer.let_go()
 
     assert all(one.held for one in seen)
-    assert "Apply complete" in holder.output
+    assert "Apply complete" in done.output

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,12 +21,27 @@ from bot.backends.http.store import HttpStore
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from bot.sandbox.machine.terraform import write_workspace_in
 from tests.worlds.clocks import WallClock
 from tests.worlds.http_states import HttpStates, http_states
 from tests.worlds.memory.journal import MemoryRecords
 from tests.worlds.proxy import Deny
+from tests.worlds.terraform import initialised
 
 WORLDS = [("LOCK",), ("POST",)]
+APPLIED = [*WORLDS, ("LOCK", "compares"), ("POST", "compares")]
+BLOCK = """\
+  backend "http" {{
+    address        = "{section.address}"
+    lock_address   = "{section.lock_at}"
+    unlock_address = "{section.lock_at}"
+    lock_method    = "{section.lock_method}"
+    unlock_method  = "{section.unlock_method}"
+    username       = "{user}"
+    password       = "{password}"
+    retry_wait_min = 1
+  }}
+"""
 STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
 PATH = "/legacy"
 
@@ -48,12 +64,26 @@ class HttpWorld:
     kinds: tuple[PlaceKind, ...] = (PlaceKind.RECORD,)
     means: list[Means] = field(default_factory=list)
     most_signs = 40_000
+    needs_two = True
+    is_persons = False
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return dict(zip(("STATE_USER", "STATE_PASSWORD"), self.storage.credentials.split(":"), strict=True))
 
     def new_means(self) -> Means:
-        user, password = map(SecretStr, self.storage.credentials.split(":"))
-        secrets = {"STATE_USER": user, "STATE_PASSWORD": password}
-        self.means.append(Means(clock=WallClock(), records=self.records, aws=None, secrets=secrets))
+        known = {name: SecretStr(value) for name, value in self.secrets.items()}
+        self.means.append(Means(clock=WallClock(), records=self.records, aws=None, secrets=known))
         return self.means[-1]
+
+    @asynccontextmanager
+    async def terraform(self, binary, directory):
+        user, password = self.secrets.values()
+        block = BLOCK.format(section=self.section, user=user, password=password)
+        yield await initialised(write_workspace_in(block, binary, directory))
+
+    async def lock_id(self) -> str | None:
+        return json.loads(self.storage.locks[PATH])["ID"] if PATH in self.storage.locks else None
 
     def store(self) -> HttpStore:
         return KIND.open(self.section, self.new_means()).backend._store
@@ -104,11 +134,11 @@ class HttpWorld:
         return "the right to unlock"
 
 
-@pytest.fixture(name="http_world")
-async def made(world_param):
-    is_own = world_param != ("POST",)
+@asynccontextmanager
+async def playing(param, aws=None):
+    is_own, compares = param[0] != "POST", "compares" in param
     settings = {} if is_own else {"lock_method": "POST", "unlock_method": "DELETE", "refuses_with": 409}
-    async with http_states(**settings) as storage, fault_proxy(storage.origin) as proxy:
+    async with http_states(**settings, compares=compares) as storage, fault_proxy(storage.origin) as proxy:
         address = f"{proxy.url}{PATH}"
         section = Backend(
             type="http", address=address, lock_address=None if is_own else f"{address}/lock",
@@ -120,3 +150,9 @@ async def made(world_param):
         for means in world.means:
             for close in means.closing:
                 await close()
+
+
+@pytest.fixture(name="http_world")
+async def made(world_param):
+    async with playing(world_param) as world:
+        yield world

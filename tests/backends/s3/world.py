@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,13 +14,16 @@ from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.layout import object_key
+from bot.backends.s3.section import Backend
 from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
+from bot.sandbox.machine.terraform import write_workspace
 from tests.worlds.aws import FullAws
 from tests.worlds.clocks import WallClock
 from tests.worlds.proxy import Deny
 from tests.worlds.stores import Trusted
+from tests.worlds.terraform import initialised
 
 KEY = "environments/staging/terraform.tfstate"
 CAN = S3Backend.can
@@ -40,6 +45,28 @@ class S3World:
     kinds: tuple[PlaceKind, ...]
     opened: list[AwsClients] = field(default_factory=list)
     most_signs = 40_000
+    needs_two = False
+    is_persons = False
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def section(self) -> Backend:
+        where = {"bucket": self.address.bucket, "key": KEY, "workspace": self.workspace}
+        locks = {"dynamodb_table": self.address.dynamodb_table, "use_lockfile": self.address.use_lockfile}
+        return Backend(type="s3", endpoint_url=self.proxy.url, **where, **locks)
+
+    @asynccontextmanager
+    async def terraform(self, binary, directory):
+        made = write_workspace(
+            binary, directory, endpoint=self.proxy.url, bucket=self.address.bucket, key=KEY,
+            table=self.address.dynamodb_table, lockfile=self.address.use_lockfile,
+        )  # fmt: skip
+        yield await initialised(made, self.workspace)
+
+    async def lock_id(self) -> str | None:
+        found = {json.loads(text)["ID"] for kind in self.kinds if (text := await self.stands(kind)) is not None}
+        assert len(found) <= 1
+        return next(iter(found), None)
 
     def backend(self, *, timeout: float = 10.0) -> S3Backend:
         """A backend with a client of its own."""
@@ -119,21 +146,28 @@ class S3World:
 
 
 WORLDS = [("item", "default"), ("file", "blue"), ("both", "default"), ("both", "blue")]
+APPLIED = [("both", "default"), ("both", "blue")]
+
+
+@asynccontextmanager
+async def playing(param, aws):
+    places, workspace = param
+    async with fault_proxy(aws.endpoint) as proxy:
+        kinds = COMBINATIONS[places]
+        address = S3Address(
+            Access(region=REGION, endpoint_url=proxy.url),
+            bucket=aws.bucket,
+            key=object_key(KEY, workspace=workspace, prefix="env:"),
+            dynamodb_table=aws.table if PlaceKind.ITEM in kinds else None,
+            use_lockfile=PlaceKind.FILE in kinds,
+        )
+        world = S3World(aws, proxy, address, workspace, kinds)
+        yield world
+        for clients in world.opened:
+            await clients.aclose()
 
 
 @pytest.fixture(name="s3_world")
 async def made(world_param, own_aws):
-    places, workspace = world_param
-    async with fault_proxy(own_aws.endpoint) as proxy:
-        kinds = COMBINATIONS[places]
-        address = S3Address(
-            Access(region=REGION, endpoint_url=proxy.url),
-            bucket=own_aws.bucket,
-            key=object_key(KEY, workspace=workspace, prefix="env:"),
-            dynamodb_table=own_aws.table if PlaceKind.ITEM in kinds else None,
-            use_lockfile=PlaceKind.FILE in kinds,
-        )
-        world = S3World(own_aws, proxy, address, workspace, kinds)
+    async with playing(world_param, own_aws) as world:
         yield world
-        for clients in world.opened:
-            await clients.aclose()

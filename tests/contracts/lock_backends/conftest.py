@@ -1,25 +1,18 @@
-"""The worlds that every backend is held to its contract in: found in `tests/backends`, one folder for each backend.
+"""The worlds that every backend is held to its contract in (`tests.backends.worlds`).
 
-A folder's `world.py` has `WORLDS`, what each of its worlds is made of, the fixture `NAME_world`, which makes one of
-`world_param`, and `CAN`, what its backend can do: one that can swap is held to the contract of holds, too.
+One that can swap is held to the contract of holds, too.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-
 import pytest
 
 from bot.backends import NAMES
+from tests.backends.worlds import FIXTURES, MODULES, holds, named
 
-MODULES = {
-    path.parent.name: import_module(f"tests.backends.{path.parent.name}.world")
-    for path in sorted((Path(__file__).parents[2] / "backends").glob("*/world.py"))
-}
-WORLDS = {f"{name}-{'-'.join(param)}": (name, param) for name, module in MODULES.items() for param in module.WORLDS}
-HOLDING = [key for key, (name, _) in WORLDS.items() if (can := getattr(MODULES[name], "CAN", None)) and can.swap]
-globals().update({f"{name}_world": module.made for name, module in MODULES.items()})
+WORLDS = named("WORLDS")
+HOLDING = [key for key, (name, _) in WORLDS.items() if holds(name)]
+globals().update(FIXTURES)
 
 
 @pytest.fixture(params=WORLDS)
@@ -29,7 +22,7 @@ def chosen(request):
 
 @pytest.fixture
 def is_holding(chosen):
-    return chosen in [WORLDS[key] for key in HOLDING]
+    return holds(chosen[0])
 
 
 @pytest.fixture

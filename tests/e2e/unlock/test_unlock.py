@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.machine.terraform import write_workspace
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SandboxState
-from tests.worlds.logs import printed
 from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,42 +73,6 @@ async def test_the_same_lock_needs_a_second_member_where_its_runs_log_is_gone(sc
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.approve", user=QUINN)
     await scene.becomes(checklist, "staging is unlocked")
-
-
-async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again(
-    terraform, scene, tmp_path
-):
-    of, aws = scene.stage.states["staging"], scene.stage.aws
-    workspace = write_workspace(
-        terraform, tmp_path / "tf", endpoint=scene.stage.proxy.url, bucket=aws.bucket, key=of.key, table=aws.table,
-        lockfile=False,
-    )  # fmt: skip
-    await workspace.init()
-    await workspace.apply()
-    run = scene.stage.runs.start_run(REPO, DEPLOY, actor="elliott-ci")
-    async with workspace.applying() as holder:
-        held = await scene.stage.lock_ids()
-        await holder.kill()
-    assert held["item"]
-    assert (await workspace.try_apply()).exit_code != 0
-    item = await aws.item(f"{aws.bucket}/{of.key}")
-    user = json.loads(item["Info"])["Who"]
-    scene.stage.slack.heal()
-
-    refused = await scene.checklist("unlock staging", "is locked")
-    assert user in flat(refused)
-    assert (await scene.stage.lock_ids())["item"] == held["item"]
-
-    # this machine's name is no CI host's: say so for the lock, as a runner of CI would have taken it
-    text = item["Info"].replace(user, "runner@fv-az881-525")
-    await aws.put_item(f"{aws.bucket}/{of.key}", Info=text)
-    printed(run, holder.lines, path=f"{aws.bucket}/{of.key}")
-    scene.stage.runs.finish(run.id, "failure")
-    checklist = await scene.checklist("unlock staging --when-safe", "staging is unlocked")
-
-    assert "`terraform plan` before you apply" in flat(checklist)
-    assert not await scene.stage.lock_stands()
-    assert "Apply complete" in (await workspace.apply()).output
 
 
 async def test_a_lock_whose_run_is_still_going_on_is_refused_and_stands(scene):

@@ -1,0 +1,32 @@
+"""The worlds of every backend: found in `tests/backends`, one folder for each.
+
+A folder's `world.py` has `WORLDS`, what each of its worlds is made of, `playing(param, aws)`, which makes one of them,
+the fixture `NAME_world`, which makes one of `world_param`, and `CAN`, what its backend can do. `APPLIED` are those in
+which a real Terraform takes locks: the first one by way of Slack, too.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+MODULES = {
+    path.parent.name: import_module(f"tests.backends.{path.parent.name}.world")
+    for path in sorted(Path(__file__).parent.glob("*/world.py"))
+}
+FIXTURES = {f"{name}_world": module.made for name, module in MODULES.items()}
+
+
+def named(kind: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Those of one list of each module, by a name for test ids."""
+    listed = [(name, param) for name, module in MODULES.items() for param in getattr(module, kind)]
+    return {"-".join((name, *param)): (name, param) for name, param in listed}
+
+
+def can(name: str):
+    """What a backend can do; None where that depends on who holds the lock, or on the server."""
+    return getattr(MODULES[name], "CAN", None)
+
+
+def holds(name: str) -> bool:
+    return can(name) is not None and can(name).swap
