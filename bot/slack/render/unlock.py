@@ -14,7 +14,7 @@ from bot.core.gate.ending import short_name
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import APPLY, PLAN, DigestMatch, LockInfo, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.people import BOT
-from bot.core.phrase import Person, Phrase, Quoted, joined
+from bot.core.phrase import Command, Person, Phrase, Quoted, joined
 from bot.core.policy import Approvers
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.hold import Hold
@@ -340,9 +340,9 @@ def _holder_changed(report: UnlockReport) -> _Facts:
     yield from _steps(report)
     yield Fact("", _changed(report.places))
     if report.request.is_automatic or report.now_held_by is None:
-        yield Fact("Next:", ("See what it is: ", command(f"status {report.request.state}"), "."))
+        yield Fact("Next:", ("See what it is: ", _look(report), "."))
     else:
-        see: Phrase = ("See what it is: ", command(f"status {report.request.state}"), ".")
+        see: Phrase = ("See what it is: ", _look(report), ".")
         yield Fact("Next:", (*see, " Or press the button: tflock checks it, and unlocks it when that is safe."))
 
 
@@ -375,9 +375,23 @@ def _not_known(report: UnlockReport) -> _Facts:
     name = report.request.state
     yield Fact((f"We don't know whether {name} was unlocked.",), (" The store gave no clear answer.",), Icon.UNKNOWN)
     yield from _steps(report)
-    tried = _tried(report)
-    yield Fact("", (*tried, "No other lock can have been touched."))
-    yield Fact("Next:", ("See what is there now: ", command(f"status {name}"), "."))
+    yield Fact("", (*_tried(report), _other_locks(report)))
+    yield Fact("Next:", ("See what is there now: ", _look(report), "."))
+
+
+def _other_locks(report: UnlockReport) -> str:
+    """What a request that may have arrived at any time can have done to the lock of someone else."""
+    if report.inspection is None:  # a worker that ended had the evidence
+        return ""
+    if report.inspection.can.conditional:
+        return "No other lock can have been touched."
+    return "This backend releases whatever lock is there: one that was taken meanwhile may be gone."
+
+
+def _look(report: UnlockReport) -> Command:
+    """How to see the lock that is there now: some backends show none to who only looks."""
+    shows_lock = report.inspection is None or report.inspection.can.shows_lock
+    return command(f"{'status' if shows_lock else 'unlock'} {report.request.state}")
 
 
 def _refused(report: UnlockReport) -> _Facts:
@@ -420,7 +434,7 @@ def _failed(report: UnlockReport) -> _Facts:
     yield Fact((f"{report.request.state} could not be unlocked.",), (), Icon.BAD)
     yield from _steps(report)
     yield Fact("", (*_tried(report), *_changed(report.places)))
-    yield Fact("Next:", ("See what is there now: ", command(f"status {report.request.state}"), ". ", *_RIGHTS))
+    yield Fact("Next:", ("See what is there now: ", _look(report), ". ", *_RIGHTS))
 
 
 _RIGHTS: Phrase = (Quoted("tflock doctor"), " checks our rights.")

@@ -266,7 +266,9 @@ async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockRe
 
 
 async def _newer(task: Task) -> LockInfo | None:
-    seen = await task.state.backend.read_lock()
+    """Who has the lock now. Where only a try shows that, it is made: the release has just begun with one, too."""
+    backend = task.state.backend
+    seen = await backend.read_lock(by_trying=not backend.can.shows_lock)
     return next((info for info in seen.locks if info.id != task.request.lock_id), None)
 
 

@@ -240,6 +240,29 @@ def outcome_of(stage):
     }.get(stage, "Nothing was changed.")
 
 
+@pytest.mark.parametrize(
+    ("can", "says", "command"),
+    [
+        ({}, "No other lock can have been touched.", "status"),
+        ({"conditional": False}, "one that was taken meanwhile may be gone", "status"),
+        ({"conditional": False, "shows_lock": False}, "one that was taken meanwhile may be gone", "unlock"),
+        (None, "", "status"),
+    ],
+)
+def test_an_unknown_outcome_claims_of_other_locks_only_what_the_backends_condition_shows(scene, can, says, command):
+    inspection = scene.inspection(contended=False)
+    inspection = None if can is None else replace(inspection, can=replace(inspection.can, **can))
+    places = (place(scene, result=ReleaseResult.NOT_KNOWN),)
+
+    report = UnlockReport(scene.unlock_request, UnlockStage.NOT_KNOWN, inspection, None, places=places)
+    text = str(unlock_message(report).blocks)
+
+    assert says in text
+    assert ("lock can have been touched" in text) is (can == {})
+    assert ("may be gone" in text) is bool(can)
+    assert f"/tflock {command} staging" in text
+
+
 def place(scene, kind=PlaceKind.ITEM, *, result=ReleaseResult.RELEASED, detail=""):
     return PlaceRelease(LockPlace(kind, "acme-tf-locks / x", "fence", scene.lock), result, detail)
 

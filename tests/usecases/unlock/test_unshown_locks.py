@@ -97,6 +97,29 @@ async def test_a_lock_that_changed_hands_after_the_approval_stands(scene, server
     assert await scene.entries("unlock.released") == []
 
 
+async def test_a_lock_that_changes_hands_right_before_the_release_stands_and_its_holder_is_named(scene, server, lock):
+    report = await scene.ask()
+    second = replace(lock, id="another-lock", who="runner@fv-az1-1", created=scene.clock.now())
+    await scene.approve(report)
+    looked = len(tries(server))
+
+    def change_hands():
+        if len(tries(server)) == looked + 2:  # after the look that decides
+            server.locks[PATH] = second.text
+
+    server.before_lock.append(change_hands)
+    await scene.work()
+
+    told = scene.said()[-1]
+    assert "staging has another lock now" in told
+    assert "runner@fv-az1-1" in told
+    assert "Nothing was changed." in told
+    assert "/tflock unlock staging" in told
+    assert server.locks[PATH] == second.text
+    assert await scene.entries("unlock.releasing")
+    assert await scene.entries("unlock.released") == []
+
+
 async def test_a_free_state_is_free_after_an_unlock_that_somebody_asked_for(scene, server):
     report = await scene.ask()
 
