@@ -74,11 +74,6 @@ def fail(paper, error, *names, times=10**6):
     paper.switchboard.fault = fault
 
 
-def outcomes(paper):
-    log = paper.journal.logs[paper.incident.id]
-    return [entry.facts["outcome"] for entry in log if entry.kind in {"unlock.released", "unlock.failed"}]
-
-
 def last_words(paper):
     return [(notice.headline, notice.reference) for notice in paper.messenger.all(Notice)]
 
@@ -119,7 +114,7 @@ def test_a_release_whose_intent_no_replica_confirms_deletes_nothing_and_says_so(
     report = confirmed.messenger.all(UnlockReport)[-1]
     assert report.stage is UnlockStage.REFUSED
     assert "no replica of Redis has confirmed the intent" in plain(report.note)
-    assert outcomes(confirmed) == ["refused"]
+    assert confirmed.outcomes() == ["refused"]
     assert set(confirmed.store.texts) == set(confirmed.kinds)
 
 
@@ -128,7 +123,7 @@ def test_a_release_whose_intent_a_replica_confirms_late_is_carried_out(confirmed
 
     confirmed.pass_time(60)
 
-    assert outcomes(confirmed) == ["released"]
+    assert confirmed.outcomes() == ["released"]
     assert not confirmed.store.texts
 
 
@@ -142,7 +137,7 @@ def test_a_release_whose_end_slack_did_not_take_by_the_last_try_is_told_when_sla
     confirmed.pass_time(600)
 
     assert confirmed.messenger.all(UnlockReport)[-1].stage is UnlockStage.RELEASED
-    assert outcomes(confirmed) == ["released"]
+    assert confirmed.outcomes() == ["released"]
     assert last_words(confirmed) == []
     assert len(confirmed.messenger.rung) == 1
     assert not [key for key in confirmed.jobs.waiting if key.startswith("release")]
@@ -154,4 +149,4 @@ def test_a_job_whose_last_words_slack_refuses_for_good_is_given_up(confirmed):
     confirmed.pass_time(3600)
 
     assert not [key for key in confirmed.jobs.waiting if key.startswith("release")]
-    assert outcomes(confirmed) == ["released"]
+    assert confirmed.outcomes() == ["released"]

@@ -63,31 +63,20 @@ def check(paper, act, begun_at):
     assert standing(paper) == {}
 
 
-def disturbed(paper, act, step, how, *, times=1, seconds=60, workers=("w1",)):
-    count, at = 0, paper.clock.now()
+def disturbed(paper, act, step=1, how=None, *, times=1, seconds=60, workers=("w1",)):
+    at = paper.clock.now()
     begin(paper, act)
 
-    async def fault(name):
-        nonlocal count
-        if WORKER.get():
-            count += 1
-            if step <= count < step + times:
-                await how(name)
-
-    paper.switchboard.fault = fault
+    calls = paper.disturb(step, how, times=times)
     paper.pass_time(seconds, workers=workers)
-    return count, at
-
-
-async def nothing(_):
-    """No disturbance."""
+    return calls(), at
 
 
 @pytest.mark.parametrize("act", ACTS)
 def test_the_steps_cover_all_of_it(make_paper, act):
     paper = make_paper()
 
-    calls, at = disturbed(paper, act, 1, nothing, seconds=1)
+    calls, at = disturbed(paper, act, seconds=1)
 
     assert calls <= STEPS
     check(paper, act, at)

@@ -12,7 +12,6 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.hold import words_of
 from bot.core.lock import Abilities, LockInfo, PlaceKind, ReleaseResult, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.record.timeline import verify
 from bot.core.reports.hold import HoldReport, HoldStage
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
@@ -61,37 +60,12 @@ def standing(paper):
     return {kind: parse_lock_info(text) for kind, (text, _) in paper.store.texts.items()}
 
 
-def outcomes(paper):
-    entries = paper.journal.logs[paper.incident.id]
-    verify(entries)
-    return [entry.facts["outcome"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}]
-
-
 def kinds_of(paper):
     return [entry.kind for entry in paper.journal.logs[paper.incident.id] if entry.kind.startswith("hold.")]
 
 
 def last(paper):
     return paper.messenger.all(UnlockReport)[-1]
-
-
-def disturb(paper, step, how, *, times=1):
-    """From the `step`th call of a worker on, so many of its calls meet this."""
-    count = 0
-
-    async def fault(name):
-        nonlocal count
-        if WORKER.get():
-            count += 1
-            if step <= count < step + times:
-                await how(name)
-
-    paper.switchboard.fault = fault
-    return lambda: count
-
-
-async def nothing(_):
-    """No disturbance."""
 
 
 def check_held_and_ended(paper):
@@ -102,7 +76,7 @@ def check_held_and_ended(paper):
     (record,) = paper.run(open_holds(paper.ports))
     assert (record.phase, record.hold.user) == (HoldPhase.HELD, "U0QUINN")
     assert {words_of(info).ref for info in there.values()} == {record.hold.id}
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
     paper.switchboard.fault = None
     paper.pass_time(31 * 60)
     assert standing(paper) == {}
@@ -115,7 +89,7 @@ def test_a_dead_lock_becomes_a_hold_in_one_write_of_each_place(left_behind):
     paper.store.on_hold = lambda kind, _, before: writes.append((kind, parse_lock_info(before).id))
     paper.store.on_delete = lambda kind, _: free.append(kind)
     click(paper)
-    calls = disturb(paper, 1, nothing)
+    calls = paper.disturb()
 
     paper.pass_time(1)
 
@@ -137,7 +111,7 @@ def test_a_worker_killed_at_any_step_leaves_a_hold_that_the_next_one_knows_and_e
     async def kill(_):
         paper.switchboard.dead.add(WORKER.get())
 
-    disturb(paper, step, kill)
+    paper.disturb(step, kill)
     paper.pass_time(60)
 
     check_held_and_ended(paper)
@@ -153,7 +127,7 @@ def test_a_worker_that_stands_still_and_goes_on_beside_another_swaps_nothing_twi
     async def stall(_):
         await asyncio.sleep(25)
 
-    disturb(paper, step, stall)
+    paper.disturb(step, stall)
     paper.pass_time(90, workers=("w1", "w2"))
 
     assert sorted(writes) == sorted(paper.kinds)
@@ -169,7 +143,7 @@ def test_without_redis_at_any_step_the_swap_is_finished_when_redis_is_back(left_
         if name.startswith(("append", "get", "put", "update", "once", "take", "start", "give")):
             raise JournalAway("away")
 
-    disturb(paper, step, away, times=4)
+    paper.disturb(step, away, times=4)
     paper.pass_time(90)
 
     check_held_and_ended(paper)
@@ -184,7 +158,7 @@ def test_without_slack_at_any_step_the_hold_stands_and_is_told_when_slack_is_bac
         if name.startswith(("tell", "letter", "notify", "notice", "look for")):
             raise Unreachable("Slack", "no answer")
 
-    disturb(paper, step, away, times=20)
+    paper.disturb(step, away, times=20)
     paper.pass_time(400)
 
     assert [report.stage for report in paper.messenger.now(HoldReport).values()] == [HoldStage.HELD]

@@ -12,7 +12,6 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, ReleaseResult
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.policy import Policy
-from bot.core.record.timeline import verify
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
@@ -53,27 +52,6 @@ def confirm(paper):
     paper.run(unlock.confirm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
 
 
-def disturb(paper, step, how, *, times=1):
-    """From the `step`th call of a worker on, so many of its calls meet this."""
-    count = 0
-
-    async def fault(name):
-        nonlocal count
-        if WORKER.get():
-            count += 1
-            if step <= count < step + times:
-                await how(name)
-
-    paper.switchboard.fault = fault
-    return lambda: count
-
-
-def outcomes(paper):
-    entries = paper.journal.logs[paper.incident.id]
-    verify(entries)
-    return [entry.facts["outcome"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}]
-
-
 def letters_of_release(paper):
     return [owner for owner, letter in paper.messenger.rung if letter.news is OwnerNews.RELEASED]
 
@@ -83,18 +61,14 @@ def told(paper):
     return {report.stage for report in paper.messenger.all(UnlockReport) if report.stage in ends}
 
 
-async def nothing(_):
-    """No disturbance."""
-
-
 def test_the_steps_cover_a_whole_release(left_behind):
     paper = left_behind()
     confirm(paper)
-    calls = disturb(paper, 1, nothing)
+    calls = paper.disturb()
 
     paper.pass_time(1)
 
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
     assert letters_of_release(paper) == ["U0ELLIOTT"]
     assert calls() <= STEPS
 
@@ -108,12 +82,12 @@ def test_a_worker_killed_at_any_step_is_followed_by_one_that_settles_it_within_a
     async def kill(_):
         paper.switchboard.dead.add(WORKER.get())
 
-    disturb(paper, step, kill)
+    paper.disturb(step, kill)
 
     paper.pass_time(60)
 
     assert paper.store.texts == {}
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
     assert told(paper) == {UnlockStage.RELEASED}
     assert len(letters_of_release(paper)) <= 1
 
@@ -128,12 +102,12 @@ def test_a_worker_that_stands_still_and_goes_on_beside_another_releases_nothing_
     async def stall(_):
         await asyncio.sleep(25)
 
-    disturb(paper, step, stall)
+    paper.disturb(step, stall)
 
     paper.pass_time(90, workers=("w1", "w2"))
 
     assert sorted(deleted) == sorted(paper.kinds)
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
     assert told(paper) == {UnlockStage.RELEASED}
     assert letters_of_release(paper) == ["U0ELLIOTT"]
 
@@ -147,12 +121,12 @@ def test_without_redis_at_any_step_it_is_released_when_redis_is_back(left_behind
         if name.startswith(("append", "get", "put", "update", "once", "take", "start", "give")):
             raise JournalAway("away")
 
-    disturb(paper, step, away, times=4)
+    paper.disturb(step, away, times=4)
 
     paper.pass_time(60)
 
     assert paper.store.texts == {}
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
 
 
 def test_while_redis_is_away_before_the_intent_nothing_is_deleted(left_behind):
@@ -163,12 +137,12 @@ def test_while_redis_is_away_before_the_intent_nothing_is_deleted(left_behind):
         if name.startswith("append unlock.releasing"):
             raise JournalAway("away")
 
-    disturb(paper, 1, away, times=10_000)
+    paper.disturb(1, away, times=10_000)
 
     paper.pass_time(600)
 
     assert set(paper.store.texts) == set(paper.kinds)
-    assert outcomes(paper) == []
+    assert paper.outcomes() == []
 
 
 @pytest.mark.parametrize("step", range(1, STEPS, 2))
@@ -180,11 +154,11 @@ def test_without_slack_at_any_step_the_outcome_is_told_when_slack_is_back(left_b
         if name.startswith(("tell", "letter")):
             raise Unreachable("Slack", "no answer")
 
-    disturb(paper, step, away, times=40)
+    paper.disturb(step, away, times=40)
 
     paper.pass_time(400)
 
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
     assert told(paper) == {UnlockStage.RELEASED}
 
 
@@ -203,7 +177,7 @@ def test_an_answer_that_comes_between_the_decision_and_the_delete_is_heard(left_
 
     paper.pass_time(60)
 
-    assert outcomes(paper) == ["refused"]
+    assert paper.outcomes() == ["refused"]
     assert set(paper.store.texts) == set(paper.kinds)
 
 
@@ -239,7 +213,7 @@ def test_a_lock_that_its_owner_frees_after_a_throttled_delete_was_not_released_b
 
     paper.pass_time(60)
 
-    assert outcomes(paper) == ["already free"]
+    assert paper.outcomes() == ["already free"]
 
 
 def test_a_confirmed_request_that_no_worker_took_up_for_half_an_hour_is_given_up(left_behind):
@@ -249,7 +223,7 @@ def test_a_confirmed_request_that_no_worker_took_up_for_half_an_hour_is_given_up
 
     paper.pass_time(5)
 
-    assert outcomes(paper) == ["expired"]
+    assert paper.outcomes() == ["expired"]
     assert set(paper.store.texts) == set(paper.kinds)
 
 
@@ -262,7 +236,7 @@ def test_a_click_that_was_lost_with_its_process_is_taken_up_by_the_next_click(le
         confirm(paper)
     paper.pass_time(10)
 
-    assert outcomes(paper) == ["released"]
+    assert paper.outcomes() == ["released"]
 
 
 FILE, ITEM = PlaceKind.FILE, PlaceKind.ITEM

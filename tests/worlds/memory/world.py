@@ -8,7 +8,7 @@ world.pass_time(60)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.lock import PlaceKind
 from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.record.incident import Incident
+from bot.core.record.timeline import verify
 from bot.core.run import Pipeline
 from bot.core.systems import GITHUB
 from bot.errors import JournalAway, UpstreamError
@@ -158,6 +159,28 @@ class MemoryWorld:
 
     def _put_back(self, job: Waiting, after: timedelta) -> None:
         self.jobs.waiting.setdefault(job.key, replace(job, at=self.clock.now() + after))
+
+    def disturb(
+        self, step: int = 1, how: Callable[[str], Awaitable[None]] | None = None, *, times: int = 1
+    ) -> Callable[[], int]:
+        """From the `step`th call of a worker on, so many of its calls meet this. Returns what counts its calls."""
+        count = 0
+
+        async def fault(name: str) -> None:
+            nonlocal count
+            if WORKER.get():
+                count += 1
+                if how is not None and step <= count < step + times:
+                    await how(name)
+
+        self.switchboard.fault = fault
+        return lambda: count
+
+    def outcomes(self) -> list[str]:
+        """What the timeline, which must be whole, says of the ends of unlocks."""
+        entries = self.journal.logs[self.incident.id]
+        verify(entries)
+        return [str(entry.facts["outcome"]) for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}]
 
     def close(self) -> None:
         self.loop.close()
