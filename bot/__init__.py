@@ -43,8 +43,9 @@ a CI system      its row in core/systems.py; tests/ci/test_every_system.py then 
                  forms of `Who` in core/who.py, its variables in cli/claim.py, a page in docs/ci; and
                  tests/contracts/test_run_source.py asks for a world to play it in
 a lock backend   a package in backends/, which nothing else names: its keys (section.py) and how it is made (kind.py);
-                 backends/frame.py says what it gives. Its world for the contract suite is a `world.py` in a folder of
-                 tests/backends, and it has a page in docs/backends
+                 backends/frame.py says what it gives. Its world is a `world.py` in a folder of tests/backends
+                 (worlds.py there says what it gives), in which the contract suite plays it, and a real Terraform, also
+                 by way of Slack. It has a page in docs/backends
 a ticket system  a module in tickets/ (tickets/frame.py says what it gives), its section, its maker in app/adapters.py
 a rule           a function in core/gate/rules.py, its name in core/gate/case.py, its row in core/gate/decide.py; then
                  an oracle for it in tests/core/gate/test_properties.py
