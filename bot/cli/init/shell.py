@@ -60,6 +60,7 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*|\d)(?:(:?[-=?+])([^}]*))?[^}]*\}|(
 _COMMAND = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _KEPT = re.compile(r"TF_\w+|TG_\w+|TERRAGRUNT_\w+|AWS_(?:DEFAULT_)?REGION|ARM_\w+|GITLAB_TOFU_\w+|GOOGLE_\w+|CI_\w+")
 _DEEPEST = 4
+_REDIRECTION = re.compile(r"[&\d]*[<>]+&?")
 _MOST_LINES = 5_000
 _MOST_HELD = 60
 
@@ -231,6 +232,8 @@ class Session:
         return True
 
     def _program(self, words: list[str], depth: int) -> None:
+        if words[:2] in (["command", "-v"], ["command", "-V"]):
+            return
         for position, word in enumerate(words):
             name = re.sub(r"[:@].*|\.exe$", "", posixpath.basename(word))
             if name in _PROGRAMS:
@@ -389,6 +392,9 @@ class _Arguments:
         self.command: list[str] = []
         left = iter(words)
         for word in left:
+            if _REDIRECTION.fullmatch(word):
+                next(left, None)
+                continue
             if not word.startswith("-"):
                 self.command.append(word)
                 continue

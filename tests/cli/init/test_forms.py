@@ -182,6 +182,8 @@ def test_choices_leave_out_the_files_that_are_none(laid_out, tmp_path):
         ("{working-directory: a, run: 'terraform init; $WRAPPER greet'}", False),
         ("{working-directory: a, run: 'terraform init -backend=false; terraform plan'}", False),
         ("{working-directory: a, run: 'terraform init; terraform output -json'}", False),
+        ("{working-directory: a, run: 'command -v terraform &> /dev/null; terraform -version > x'}", False),
+        ("{working-directory: a, run: 'terraform init > /dev/null; terraform apply 2>&1 | tee x'}", True),
         ("{working-directory: a, run: 'sudo mv terraform /usr/bin/terraform'}", False),
     ],
 )
