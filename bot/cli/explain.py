@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bot.cli.frame import DEFAULT_PATH, OK, WRONG, complain, output
 from bot.core.explain.decode import text_of
-from bot.core.explain.explain import Explanation, answer_of, document_of, explain
-from bot.core.phrase import Phrase, Quoted, plain
+from bot.core.explain.explain import NOT_MEANT, Explanation, Meant, answer_of, document_of, explain
+from bot.core.phrase import Quoted, plain
 from bot.errors import ConfigInvalid, TflockError
 
 if TYPE_CHECKING:
@@ -90,12 +90,13 @@ def _found_before(config: Config) -> tuple[Mapping[str, StateSettings], bool]:
         return {}, True
 
 
-def _meant(config: Config, path: str, unknown: bool) -> Phrase:  # noqa: FBT001 - of one caller
+def _meant(config: Config, path: str, unknown: bool) -> Meant:  # noqa: FBT001 - of one caller
     """Which pattern would mean the state of this path."""
     meant = ((pattern, pattern.by_path(path)) for pattern in config.patterns)
     for pattern, state in meant:
         if state is not None:
             would = (" The pattern ", Quoted(pattern.template.name), " would mean it, as ", Quoted(state.name))
             why = "What tflock has found could not be read from Redis." if unknown else "tflock has not found it yet."
-            return (*would, f". {why} ", Quoted(f"tflock status {state.name}"), " asks the store.")
-    return ()
+            words = (*would, f". {why} ", Quoted(f"tflock status {state.name}"), " asks the store.")
+            return state.name, words
+    return NOT_MEANT

@@ -86,6 +86,7 @@ async def _serve(
     (directory / "tflock.yml").write_text(json.dumps(settings, indent=2), "utf-8")
     theirs = {name: _anywhere(name, value) for name, value in environ.items() if not name.startswith(_NOT_OURS)}
     own = {**slack.environment(), "PORT": str(port), "TFLOCK_CONFIG": "tflock.yml"}
+    print(f"Starting the bot with {len(settings['states'])} entries under states …", flush=True)  # noqa: T201 - it takes a while
     begun = await start_bot("serve", "serve", directory=directory, environment=theirs | own)
     stack.push_async_callback(begun.stop)
     await begun.until(lambda: _is_ready(port), within=_READY_WITHIN)

@@ -254,16 +254,16 @@ async def test_what_a_bot_found_is_known_without_a_look_and_no_command_changes_i
 
 async def test_thousands_are_found_in_one_look(own_aws, config, redis):
     """Objects of moto's are made at once here, beside its HTTP."""
-    count = 3_000
+    count = 1_500
     backend = s3_backends["123456789012"]["aws"]
     for number in range(count):
         backend.put_object(own_aws.bucket, key_of(f"s{number:04}", "dev"), b"{}")
     async with found(config(), redis) as wiring:
         assert len(wiring.world.states) == count
-        assert wiring.world.named("DEV-S2999") == "dev-s2999"
+        assert wiring.world.named("DEV-S1499") == "dev-s1499"
         with pytest.raises(UnknownState) as unknown:
-            wiring.world.state("dev-s29999")
-        assert unknown.value.nearest == "dev-s2999"
+            wiring.world.state("dev-s14999")
+        assert unknown.value.nearest == "dev-s1499"
 
 
 def test_states_of_one_moment_stay_while_they_are_looked_at():

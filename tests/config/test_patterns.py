@@ -92,6 +92,14 @@ def test_a_key_that_can_be_read_in_two_ways_may_have_an_entry_of_its_own(loaded,
     assert problems_of(BESIDE + entry("prod-api", "live/prod-api.tfstate", discover=None))
 
 
+def test_the_path_of_a_lock_says_which_state_would_have_it(loaded):
+    (pattern,) = loaded(PATTERN).patterns
+    assert pattern.by_path("acme-tfstate/services/billing/staging.tfstate").name == "staging-billing"
+    assert pattern.by_path("acme-other/services/billing/staging.tfstate") is None
+    (beside,) = loaded(BESIDE).patterns
+    assert beside.by_path("acme-tfstate/live/prod-pay-api.tfstate") is None
+
+
 def test_a_workspace_may_be_a_variable(loaded):
     text = HEAD + (
         '  "app-{stage}":\n    discover: true\n    backend: {type: s3, bucket: acme-tfstate, key: app.tfstate, '

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
+from typing import TypeAlias
 
 from bot.core.explain import kinds, words
 from bot.core.explain.block import PastedLock, lock_in
@@ -33,6 +34,10 @@ _TICK = timedelta(seconds=1)
 _WORD = re.compile(r"[^\s'\"`,;()\[\]{}<>]+")
 
 
+Meant: TypeAlias = tuple[str, Phrase]
+NOT_MEANT: Meant = ("", ())
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """`what` it is, what to `do`, what to `avoid`. `lock` is the lock that the message is about, `state` the configured
@@ -49,9 +54,11 @@ class Explanation:
     is_certain: bool = True
 
 
-def explain(text: str, states: Mapping[str, str], *, meant: Callable[[str], Phrase] = lambda _: ()) -> Explanation:
+def explain(
+    text: str, states: Mapping[str, str], *, meant: Callable[[str], Meant] = lambda _: NOT_MEANT
+) -> Explanation:
     """Reads the text. `states` are the names of the configured states by the `Path` that their locks carry. `meant`
-    says what the configuration's patterns have to do with another path.
+    says what the configuration's patterns have to do with another path: its state's name, and the words.
     """
     lines, is_whole = lines_of(text)
     paste = cut(lines)
@@ -61,9 +68,10 @@ def explain(text: str, states: Mapping[str, str], *, meant: Callable[[str], Phra
     chosen = _most_dangerous(found, paste)
     lock = _shown(chosen)
     state = _state(chosen, lock, states, paste)
-    said = meant(lock.path) if state is None and lock is not None and lock.path else ()
+    meant_as, said = meant(lock.path) if state is None and lock is not None and lock.path else NOT_MEANT
     others = _others(chosen, found, paste)
-    told = words.advice_on(replace(chosen, lock=lock, state=state, others=others, is_whole=is_whole, meant=said))
+    chosen = replace(chosen, lock=lock, state=state, others=others, is_whole=is_whole, meant=said, meant_as=meant_as)
+    told = words.advice_on(chosen)
     return Explanation(
         chosen.kind, told.title, told.what, told.do, told.avoid, lock, state, chosen.kind not in _UNSURE and is_whole
     )

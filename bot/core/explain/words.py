@@ -21,7 +21,7 @@ class Classified:
     """An error of a paste, classified. `reason` is why the store refused; `is_lost` if only a CI system says that the
     run ended. The rest is for the words: `others` are the paste's other kinds of error, `sign` is the line that says
     that a run was broken off, `has_earlier` if a run before this one was. `meant` says which pattern of the
-    configuration would mean a state that is not known.
+    configuration would mean a state that is not known, `meant_as` by which name.
     """
 
     kind: ErrorKind
@@ -36,6 +36,7 @@ class Classified:
     sign: str = ""
     has_earlier: bool = False
     meant: Phrase = ()
+    meant_as: str = ""
 
     @property
     def number(self) -> int:
@@ -72,7 +73,7 @@ def advice_on(found: Classified) -> Advice:
 
 
 def _ask(word: str, found: Classified, more: str = "") -> Quoted:
-    return Quoted(f"/tflock {word} {found.state or 'STATE'}{more}")
+    return Quoted(f"/tflock {word} {found.state or found.meant_as or 'STATE'}{more}")
 
 
 def _belongs(found: Classified) -> Phrase:
