@@ -922,6 +922,17 @@ def test_every_single_observation_must_be_fresh(make, says, which, age):
     assert decide(case, make.now).ruling is Ruling.REFUSE
 
 
+@pytest.mark.parametrize(("late", "effect"), [(0, HOLDS), (1, REFUSES)])
+def test_the_reading_that_rules_a_run_out_must_be_fresh_too(make, says, late, effect):
+    """It may have been started again since."""
+    over = make.run("2", start="08:00", jobs=(make.job("08:00", "08:10"),))
+    read = make.found(over, make.now - make.policy.evidence_max_age - timedelta(seconds=late))
+    case = make.case(looks=(make.look(make.run(), over, closer={"2": read}, logs={"1": make.log()}),))
+
+    assert [one.run.ref.id for one in case.attribution.possible] == ["1"]
+    assert says(Rule.FRESH, case)[0] is effect
+
+
 def test_the_look_up_of_the_run_that_the_host_names_must_be_fresh_too(make, says):
     old = make.found(make.run(), make.now - timedelta(seconds=31))
 
