@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from bot.cli.init.blocks import NONE, SIGN, Root, backends
-from bot.cli.init.holes import hole, is_known
+from bot.cli.init.holes import hole, is_known, shown
 from bot.cli.init.syntax import blocks, hcl_of, heredoc, labelled, line_of, plain, yaml_of
 from bot.cli.init.tree import Checkout, Place
 from bot.cli.init.values import Missing, Unreadable, value_of
@@ -130,8 +130,8 @@ class _File:
     def guesses(self, values: object) -> tuple[str, ...]:
         if not self._used or not values:
             return ()
-        taken = (f"{name} is not set, and is taken for {value or 'empty'}" for name, value in self._read_env.items())
-        return (_GUESS, *taken)
+        taken = {name: shown(value).replace(_TOP, "{checkout}") or "empty" for name, value in self._read_env.items()}
+        return (_GUESS, *(f"{name} is not set, and is taken for {value}" for name, value in taken.items()))
 
     def included(self) -> Iterator[_File]:
         """The files that it includes, of which not all need be there."""
@@ -242,7 +242,7 @@ class _File:
 
     def _environment(self, name: str, *default: str) -> str:
         if default:
-            self._read_env[name] = default[0]
+            self._read_env[name] = plain(default[0])
         return default[0] if default else hole(f"get_env_{name}")
 
     def _text(self, path: str) -> str:

@@ -113,7 +113,7 @@ def _text(
     if asked:
         lines += ["#", "# Questions:"]
         for number, question in enumerate(asked, 1):
-            lines.append(f"# {number}. {question}")
+            lines.append(f"# {number}. {_one_line(question)}")
     lines += [
         "version: 1", "", "slack:",
         '  incident_channels: ["inc-*"]  # guessed: channels where unlock is allowed, by name pattern or id', "",
@@ -242,4 +242,5 @@ def _scalar(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """For a comment, in which YAML allows no control characters."""
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())

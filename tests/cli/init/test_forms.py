@@ -227,6 +227,20 @@ def test_an_input_may_have_slashes_in_it(laid_out, tmp_path):
     assert pipelines(config) == {"eu-app": ["acme/infra x.yml"], "other": []}
 
 
+@pytest.mark.parametrize("default", ["${get_repo_root()}/x", "${run_cmd(1)}", "\\u0007"])
+def test_a_default_that_is_not_known_leaves_a_file_that_loads(laid_out, tmp_path, default):
+    state = (
+        'remote_state {\n  backend = "gcs"\n  config = {\n    bucket = "acme"\n'
+        f'    prefix = "${{basename(get_env("P", "{default}"))}}"\n  }}\n}}\n'
+    )
+    unit = 'terraform {\n  source = "x"\n}\n' + state
+    files = {"a/terragrunt.hcl": unit, "b/b.tf": STATE.format("b")}
+    config, text = found_in(laid_out(repo(files)), tmp_path)
+
+    assert "b" in config.states
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+
+
 def test_the_units_of_a_stack_are_asked(laid_out):
     stack = 'unit "db" {\n  source = "x"\n  path   = "db"\n}\n'
     text = read([opened(laid_out(repo({"a/a.tf": STATE.format("a"), "live/terragrunt.stack.hcl": stack})))], {}).text
