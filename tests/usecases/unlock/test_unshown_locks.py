@@ -112,6 +112,7 @@ async def test_a_lock_that_changes_hands_right_before_the_release_stands_and_its
 
     told = scene.said()[-1]
     assert "staging has another lock now" in told
+    assert "Held now:" in told
     assert "runner@fv-az1-1" in told
     assert "Nothing was changed." in told
     assert "/tflock unlock staging" in told
