@@ -17,7 +17,7 @@ from bot.aws.clients import AwsClients
 from bot.core.evidence import Observation
 from bot.core.lock import Rights
 from bot.ports.clock import Clock
-from bot.ports.locks import CheckedBackend, HoldBackend, LockSweep
+from bot.ports.locks import CheckedBackend, CheckedHoldBackend, LockSweep
 from bot.ports.records import Records
 
 
@@ -46,7 +46,7 @@ class Store:
     """
 
     backend: CheckedBackend
-    holds: HoldBackend | None = None
+    holds: CheckedHoldBackend | None = None
     table: str = ""
     lock_table: Hashable = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Protocol
 
 from bot.backends.proof import Proofs
@@ -23,6 +24,7 @@ from bot.core.lock import (
     ReleaseResult,
     TakeResult,
 )
+from bot.errors import JournalAway
 from bot.http.client import Absent, Failed
 from bot.ports.clock import Clock
 
@@ -146,6 +148,13 @@ class HoldingBackend(RemoteBackend):
         words = "this store is not known to honour conditions when it writes, so that a new lock could be overwritten"
         return "; ".join(filter(None, (words, probe.detail)))
 
+    async def probe_writes(self, token: str) -> tuple[PlaceProbe, ...]:
+        probe = await self._tried_writing(self._holding.beside(f"{token}-hold"))
+        if self._endpoint is not None and self._proofs is not None:
+            with suppress(JournalAway):  # it is tried again when it is needed
+                await self._proofs.learn(f"{self._endpoint} {_PUTS}", probe)
+        return (probe,)
+
     async def _tried_writing(self, trial: HoldingStore) -> PlaceProbe:
         """Takes a throw-away lock, then tries to take it again and to swap it under another fence."""
         first, second = (throw_away(self._clock.now()) for _ in range(2))
@@ -173,6 +182,7 @@ class HoldingBackend(RemoteBackend):
             missing_rights=(),
             detail="; ".join(dict.fromkeys(step.words for step in steps if isinstance(step, Failed))),
             is_proven=is_proven,
+            trouble=next((step.trouble for step in steps if isinstance(step, Failed)), None),
         )
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 
 from bot.app import stores
 from bot.app.wiring import Wiring
-from bot.backends.frame import Means
+from bot.backends.frame import Means, Store
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import LASTING, Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import (
@@ -66,11 +66,12 @@ def _granted(rights: Rights, right: str = "it") -> str:
 
 
 async def _state(settings: StateSettings, made_with: Means, token: str) -> list[Result]:
-    backend = stores.opened(settings, made_with).backend
-    rights = stores.kind(settings.backend.type).rights
-    lock, state, versioned, probes, table = await asyncio.gather(
-        backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
-    )
+    store = stores.opened(settings, made_with)
+    backend, rights = store.backend, stores.kind(settings.backend.type).rights
+    lock, state, versioned, probes, table, writes = await asyncio.gather(
+        backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table(),
+        _writes(store, token),
+    )  # fmt: skip
     area = Area(settings.name)
     if any(_has_none(why) for _, why in lock.unseen):  # then nothing else was asked
         return [*_lock(area, lock, rights)]
@@ -78,6 +79,7 @@ async def _state(settings: StateSettings, made_with: Means, token: str) -> list[
         *(_lock(area, lock, rights) if backend.can.shows_lock else [_unshown(area)]),
         *_file(area, state, rights),
         *(check for probe in probes for check in _release(area, probe, rights, backend.can)),
+        *(_hold(area, probe, rights) for probe in writes),
         *((_versioning(area, versioned, rights),) if backend.can.versions else ()),
         *(_table(area, table) if table is not None else ()),
     ]
@@ -141,6 +143,23 @@ def _release(area: Area, probe: PlaceProbe, rights: Rights, can: Abilities) -> I
         fix = f"grant {rights.trial} for the doctor's throw-away lock, and ask again"
         words = detail + (probe.detail or "it cannot be tried on what is not there")
         yield area.unanswered(subject, probe.trouble, words, fix, otherwise=Level.UNPROVEN)
+
+
+async def _writes(store: Store, token: str) -> tuple[PlaceProbe, ...]:
+    return () if store.holds is None else await store.holds.probe_writes(token)
+
+
+def _hold(area: Area, probe: PlaceProbe, rights: Rights) -> Result:
+    """What a hold needs, and the swap of a dead lock for one. An unlock does not."""
+    subject = f"hold in the {probe.kind}"
+    if probe.is_proven:
+        return area.ok(subject, f"{probe.place} honours a conditional write")
+    if probe.trouble is None:
+        detail = f"{probe.place} writes although the condition does not hold, so nothing is held there"
+        return area.warn(subject, detail, f"use a store that honours it: {rights.honours}")
+    detail = f"whether {probe.place} honours a conditional write is not known: {probe.detail}"
+    fix = "grant the right to write there, to hold states; an unlock does not need it"
+    return area.unanswered(subject, probe.trouble, detail, fix, otherwise=Level.UNPROVEN)
 
 
 def _versioning(area: Area, seen: Observation[bool], rights: Rights) -> Result:

@@ -116,6 +116,14 @@ class CheckedBackend(LockBackend, Protocol):
         ...
 
 
+class CheckedHoldBackend(HoldBackend, Protocol):
+    """A place for holds that the doctor can look at, too."""
+
+    async def probe_writes(self, token: str) -> tuple[PlaceProbe, ...]:
+        """As `CheckedBackend.probe`, for what a hold needs: to take a free place, and to swap a lock."""
+        ...
+
+
 class LockSweep(Protocol):
     """The locks of many states at once, in as few calls as their stores allow."""
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.core.lock import PlaceKind
 from tests.backends.azurerm.world import made as azurerm_made
 from tests.backends.gcs.world import made as gcs_made
 from tests.backends.gitlab.world import made as gitlab_made
@@ -69,6 +70,8 @@ async def test_the_doctor_finds_all_well_and_leaves_everything_as_it_was(termina
     mine = [one for one in ended.document["checks"] if one["area"] == "staging"]
     checks = [(one["subject"], one["level"], one["detail"]) for one in mine]
     assert {subject for subject, *_ in checks} >= {"lock", "state", "versions", f"release of the {world.kinds[0]}"}
+    can_hold = world.kinds[0] in {PlaceKind.FILE, PlaceKind.LEASE}
+    assert (f"hold in the {world.kinds[0]}" in {subject for subject, *_ in checks}) is can_hold
     assert [check for check in checks if check[1] != "ok" and check[0] != "logs"] == []
     assert await world.everything() == before
 

@@ -226,6 +226,19 @@ class S3Backend:
         """
         return tuple(await asyncio.gather(*(self._probed(place, token) for place in self._places.values())))
 
+    async def probe_writes(self, token: str) -> tuple[PlaceProbe, ...]:
+        """As `probe`, for what a hold needs. Never raises."""
+
+        async def tried(place: FilePlace | ItemPlace) -> PlaceProbe:
+            probe = await self._tried_writing(place, f"{token}-hold")
+            with suppress(AwsError, JournalAway):  # it is tried again when it is needed
+                store = await self._clients.run(partial(_foreign, place))
+                if store is not None and self._proofs is not None:
+                    await self._proofs.learn(f"{store} puts", probe)
+            return probe
+
+        return tuple(await asyncio.gather(*map(tried, self._places.values())))
+
     async def clock_address(self) -> tuple[str, str] | None:
         """The address of S3, by way of the client that the bot uses."""
         try:
@@ -265,9 +278,7 @@ class S3Backend:
             store = await self._in_time(self._clients.run(partial(_foreign, place)), place.puts, place.target)
             if store is None or (self._proofs is not None and await self._proofs.knows(f"{store} puts")):
                 return None
-            beside = replace(place, key=f"{place.key}-doctor-{secrets.token_hex(4)}")
-            first, second = (lock_text(throw_away(self._clock.now())) for _ in range(2))
-            trying = self._clients.run(partial(probe_puts, beside, first, second, other=_NO_FENCE[place.puts]))
+            trying = self._tried_writing(place, secrets.token_hex(4))
             probe = await self._in_time(trying, place.puts, place.target)
         except AwsError as error:
             return f"{error.detail}, so nothing was sent"
@@ -277,6 +288,11 @@ class S3Backend:
             return None
         words = "this store is not known to honour conditions when it writes, so that a new lock could be overwritten"
         return "; ".join(filter(None, (words, probe.detail)))
+
+    async def _tried_writing(self, place: FilePlace | ItemPlace, token: str) -> PlaceProbe:
+        beside = replace(place, key=f"{place.key}-doctor-{token}")
+        first, second = (lock_text(throw_away(self._clock.now())) for _ in range(2))
+        return await self._clients.run(partial(probe_puts, beside, first, second, other=_NO_FENCE[place.puts]))
 
     async def _sent(self, write: Callable[[SendBy], None], right: str, target: str, before: float) -> _NotDone | None:
         """Sends one request, or never; None for one that was carried out."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.core.evidence import Trouble
 from bot.core.hold import HoldWords, hold_info, is_of, prolonged
 from bot.core.lock import LockPlace, ReleaseResult, TakeResult, parse_lock_info, says_the_same
 from tests.contracts.lock_backends.conftest import HOLDING, WORLDS
@@ -280,6 +281,24 @@ async def test_a_hold_in_a_store_that_cannot_be_read_is_not_touched(world):
 
     assert [one.result for one in ended] == [ReleaseResult.NOT_SENT] * len(world.kinds)
     assert [await there(world, kind) for kind in world.kinds] == [mine] * len(world.kinds)
+
+
+async def test_the_doctor_tries_a_hold_on_throw_away_locks_and_leaves_everything_as_it_was(world):
+    await world.take(world.lock())
+    await world.put_state()
+    before, backend = await world.everything(), world.backend()
+
+    good = await backend.probe_writes("0815")
+    after = await world.everything()
+    for kind in world.kinds:
+        world.proxy.fault(world.puts(kind), Deny())
+    denied = await backend.probe_writes("0816")
+
+    assert {probe.kind for probe in good} == set(world.kinds)
+    assert [(probe.is_proven, probe.trouble) for probe in good] == [(True, None)] * len(world.kinds)
+    assert after == before
+    assert [(probe.is_proven, probe.trouble) for probe in denied] == [(False, Trouble.DENIED)] * len(world.kinds)
+    assert await world.everything() == before
 
 
 def _of_kind(seen, kind) -> LockPlace:
