@@ -186,7 +186,8 @@ class LockPlace:
     has (the exact `Info` text, an ETag …): a release that carries it deletes that lock or nothing. `info` is None where
     the text could not be read, and then `garbage` says why; such a lock can never be released. `stored_at` is when the
     store wrote it, by its own clock, where it tells. `service` is the store's proper name, empty in records. `can` is
-    what the backend can do with this lock, where that is not what it can do with each.
+    what the backend can do with this lock, where that is not what it can do with each. Without `is_since_known` the
+    store does not tell since when it is held: `created` is only when it last changed.
     """
 
     kind: PlaceKind
@@ -197,6 +198,7 @@ class LockPlace:
     stored_at: datetime | None = None
     service: str = ""
     can: Abilities | None = None
+    is_since_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,9 @@ class LockSeen:
     def stored_at(self, lock_id: str) -> datetime | None:
         """When the store first wrote this lock, where it tells."""
         return min((place.stored_at for place in self.places_of(lock_id) if place.stored_at), default=None)
+
+    def is_since_known(self, lock_id: str) -> bool:
+        return all(place.is_since_known for place in self.places_of(lock_id))
 
     def can(self, lock_id: str, usually: Abilities) -> Abilities:
         """What a backend that `usually` can so much can do with this lock."""

@@ -180,8 +180,11 @@ class HcpStore:
         return LockPlace(self.kind, self.target, run.id, info, service=SYSTEM, can=OF_RUNS)
 
     def _held_by_account(self, workspace: Resource, holder: str) -> LockPlace:
-        """The API tells two locks of one account apart by their time at most."""
-        since = _since(workspace)
+        """The API tells two locks of one account apart by their time at most. Without `locked-at` it does not say since
+        when there is one: the workspace may have changed since, in any way.
+        """
+        known = instant(workspace.attributes.get("locked-at"))
+        since = known or instant(workspace.attributes.get("updated-at"))
         if since is None:
             return self._unreadable(f"{SYSTEM} does not say since when {self.target} is locked")
         account = workspace.along("locked-by")
@@ -195,7 +198,9 @@ class HcpStore:
             created=since,
             path=self.target,
         )
-        return LockPlace(self.kind, self.target, info.id, info, service=SYSTEM, can=OF_ACCOUNTS)
+        return LockPlace(
+            self.kind, self.target, info.id, info, service=SYSTEM, can=OF_ACCOUNTS, is_since_known=known is not None
+        )
 
     def _unreadable(self, why: str) -> LockPlace:
         return LockPlace(self.kind, self.target, "", None, why, service=SYSTEM, can=OF_ACCOUNTS)
@@ -269,11 +274,6 @@ class HcpStore:
         reader, offset = StateReader(), self.client.offset
         await self.pour(entry.id, reader)
         return reader.finish().seen(written if offset is None else written - offset.ahead, entry.id)
-
-
-def _since(workspace: Resource) -> datetime | None:
-    """Since when an account holds the lock: as the API says, else when the workspace was last changed in any way."""
-    return instant(workspace.attributes.get("locked-at")) or instant(workspace.attributes.get("updated-at"))
 
 
 def _is_uploaded(entry: Resource) -> bool:

@@ -48,6 +48,12 @@ class Taken:
     first: datetime
     last: datetime
     is_stored: bool = False
+    is_known: bool = True
+
+    @classmethod
+    def unknown(cls, now: datetime, settle: timedelta) -> Taken:
+        """At any time until now. What ended longer ago than its process may live on (`settle`) holds nothing."""
+        return cls(shifted(now, -settle), now, is_known=False)
 
     @classmethod
     def of(cls, lock: LockInfo, stored: datetime | None = None) -> Taken:

@@ -259,6 +259,8 @@ def _looked_up(question: _Question, looks: Iterable[PipelineSeen], read: Iterabl
 
 
 def _by_evidence(question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]) -> Attribution:
+    if not question.taken.is_known:
+        return _since_unknown(question, looks, claims)
     possible, ruled_out = _possible(question, looks, claims)
     unseen, unread = unlisted(looks), _unread_logs(possible)
     tied, why_none = _tied(question, possible)
@@ -267,6 +269,15 @@ def _by_evidence(question: _Question, looks: Sequence[PipelineSeen], claims: Seq
         return Attribution(None, (), why_none, unseen, ruled_out=ruled_out, unread=unread, others=candidates)
     strength, tie, reason = tied
     return Attribution(strength, candidates, reason, unseen, tie=tie, ruled_out=ruled_out, unread=unread)
+
+
+def _since_unknown(question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]) -> Attribution:
+    """No run is tied by time, or excluded by it: each that is active, or may live on, may have taken the lock."""
+    listed = [suspect for look in looks for suspect in suspected(look, question.taken, question.skew)]
+    claimed = [one for one in (_fits(question, each) for each in claims) if one is not None]
+    others = tuple({candidate.run.ref: candidate for candidate in (*listed, *claimed)}.values())
+    why: Phrase = ("since when it is held is not known, so any run may have taken it",)
+    return Attribution(None, (), why, unlisted(looks), others=others)
 
 
 def _possible(

@@ -153,7 +153,8 @@ def row_of(state: str, seen: LockSeen) -> StateRow | None:
     lock = seen.lock
     if lock is not None:
         info = lock.info if is_hold(lock) else ""
-        return StateRow(state, Held.LOCKED, lock.id, lock.who, lock.operation, lock.created, info=info)
+        created = lock.created if seen.is_since_known(lock.id) else None
+        return StateRow(state, Held.LOCKED, lock.id, lock.who, lock.operation, created, info=info)
     if seen.held:
         return StateRow(state, Held.GARBLED)
     if seen.is_throttled:

@@ -76,6 +76,7 @@ def command(words: str) -> Command:
     return Command(f"/tflock {words}")
 
 
+SINCE_UNKNOWN = "Since when is not known"
 NO_REQUEST = "This backend has no request that reads a lock"
 """Of a lock that is not shown to those who only look."""
 
@@ -126,6 +127,8 @@ def held(inspection: Inspection, *, by_person: bool = False) -> Phrase:
     if lock is None:
         return ()
     begun: Phrase = ("Held ", age(lock, inspection.at))
+    if not inspection.seen.is_since_known(lock.id):
+        begun = (f"{SINCE_UNKNOWN}. Held",)
     candidates = tied.candidates if tied is not None and not by_person else ()
     match candidates:
         case ():

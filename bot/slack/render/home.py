@@ -212,7 +212,7 @@ def _line(shown: ShownRow, home: Home) -> Phrase:
 
 def _held(shown: ShownRow, home: Home) -> Phrase:
     row, prospect = shown.row, shown.prospect
-    lasted: Phrase = () if row.created is None else (" · ", home.now - row.created)
+    lasted: Phrase = (" · ", "since when is not known" if row.created is None else home.now - row.created)
     if prospect is not None and prospect.run:
         return (*lasted, " · ", Linked(prospect.run, prospect.url), f" {ENDED.get(prospect.end, prospect.end)}")
     who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("someone the lock does not name",)

@@ -167,7 +167,7 @@ def _overview(overview: Overview) -> Json:
         {
             **_state(name),
             "locked": _locked(seen),
-            "lock": _lock(seen.lock),
+            "lock": _lock(seen.lock, seen),
             "hold": _hold(seen.lock),
             "unseen": _unseen_places(seen),
         }
@@ -182,10 +182,15 @@ def _inspected(inspection: Inspection) -> Json:
         **_state(inspection.state),
         "looked_at": stamp(inspection.at),
         "locked": _locked(seen),
-        "lock": _lock(inspection.lock),
+        "lock": _lock(inspection.lock, inspection.seen),
         "hold": _hold(inspection.lock),
         "halves": [
-            {"kind": str(place.kind), "place": place.where, "lock": _lock(place.info), "garbage": place.garbage}
+            {
+                "kind": str(place.kind),
+                "place": place.where,
+                "lock": _lock(place.info, inspection.seen),
+                "garbage": place.garbage,
+            }
             for place in seen.held
         ],
         "free_halves": [str(kind) for kind in seen.free],
@@ -219,7 +224,7 @@ def _hold(info: LockInfo | None) -> Json | None:
     }
 
 
-def _lock(info: LockInfo | None) -> Json | None:
+def _lock(info: LockInfo | None, seen: LockSeen) -> Json | None:
     if info is None:
         return None
     return {
@@ -228,7 +233,7 @@ def _lock(info: LockInfo | None) -> Json | None:
         "info": info.info,
         "who": info.who,
         "version": info.version,
-        "created": stamp(info.created),
+        "created": stamp(info.created) if seen.is_since_known(info.id) else None,
         "path": info.path,
     }
 

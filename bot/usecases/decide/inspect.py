@@ -38,6 +38,9 @@ from bot.usecases.decide.sightings import SIGHTINGS, Sightings, earlier_than, no
 from bot.usecases.world import State, World, gather_all
 
 LOOK_BACK = timedelta(days=14)
+_LIVES_ON = timedelta(hours=1)
+"""No process lives on for so long after CI has reported its end, by any system's settle time."""
+
 """How far back runs are listed before the lock's age is known; an older lock costs a second listing, one hop more.
 
 A CI whose runs can be started again for weeks lists much farther back in any case, so two weeks cost hardly anything.
@@ -79,23 +82,27 @@ async def _inspected(
     )
     lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
     taken = None if lock is None or is_hold(lock) else Taken.of(lock, seen.stored_at(lock.id))
+    dated = lock
+    if lock is not None and not seen.is_since_known(lock.id):
+        taken = Taken.unknown(started, max(_LIVES_ON, world.policy.settle_time(None)))
+        dated = replace(lock, created=started)
     if taken is not None and taken.first < since + world.policy.clock_skew:
         listings = await _listings(world, state.pipelines, shifted(taken.first, -2 * world.policy.clock_skew))
 
     looks, named, claims, crowd, accounts, _ = await asyncio.gather(
         asyncio.gather(*(_look(world, *listed, taken) for listed in zip(state.pipelines, listings, strict=True))),
         _named_runs(world, state.pipelines, lock),
-        _claims(world, state, lock, taken, or_none=without_claims),
+        _claims(world, state, dated, taken, or_none=without_claims),
         _crowd(world, state, seen, listings),
-        _accounts(world, state, lock, taken, listings),
+        _accounts(world, state, dated, taken, listings),
         _noted(world, state, known, seen, or_pass=without_claims),
     )
 
     tied, skew = None, world.policy.clock_skew
-    if lock is not None:
+    if lock is not None and dated is not None:
         earlier = earlier_than(known, lock.id)
         tied = attribute(
-            lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken, earlier=earlier
+            dated, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken, earlier=earlier
         )
     possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied, accounts)

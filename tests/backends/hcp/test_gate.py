@@ -15,8 +15,12 @@ from bot.core.lock import Fence, ReleaseResult
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson, Policy
+from bot.core.reports.home import row_of
+from bot.core.reports.report import Overview, StatusReport
 from bot.core.run import CancelResult, Pipeline, RunRef
 from bot.core.systems import HCP
+from bot.slack.render import status_message
+from bot.slack.render.plain import overview_lines, status_lines, to_json
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.weigh import Consent, weigh
 from bot.usecases.world import State, World
@@ -187,6 +191,46 @@ async def test_an_accounts_lock_takes_its_owner_and_a_second_person_and_the_chec
     assert "releases whatever lock is there by then" in plain(answered.verdict[Rule.SAME_LOCK].reason)
     assert answered.inspection.can.fence is Fence.NONE
     assert approved.verdict.ruling is Ruling.ALLOW
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_where_since_when_is_not_known_any_run_that_goes_on_may_have_taken_the_lock(gate, hcp, is_known):
+    """One that began after the workspace last changed, too. Where it is known, a later run is no possible holder."""
+    taken = ago(hours=2)
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
+    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+    run = hcp.hcp.runs.start_run(hcp.workspace, at=ago(minutes=50))
+    hcp.workspace.locked_by = ("users", hcp.hcp.runs.account("elliott"))
+    await says_dead(gate, await decided(gate))
+
+    going = await decided(gate)
+    hcp.hcp.runs.finish(run, "errored", at=ago(minutes=40))
+    hcp.workspace.locked_by = ("users", hcp.hcp.runs.account("elliott"))
+    over_now = await decided(gate)
+
+    assert going.verdict.ruling is (Ruling.NEEDS_APPROVAL if is_known else Ruling.REFUSE)
+    assert (run.id in plain(going.verdict[Rule.DEAD].reason)) is not is_known
+    assert over_now.verdict.ruling is Ruling.NEEDS_APPROVAL
+    assert hcp.workspace.locked_by[0] == "users"
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_lock_of_an_account_says_since_when_or_that_this_is_not_known(gate, hcp, is_known):
+    taken = ago(hours=2)
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
+    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+
+    inspection = (await decided(gate)).inspection
+    overview = Overview(((inspection.state, inspection.seen),), inspection.at)
+    texts = [
+        *status_lines(StatusReport(inspection, None)), *overview_lines(overview),
+        str(status_message(StatusReport(inspection, None)).blocks),
+    ]  # fmt: skip
+
+    assert any("ince when is not known" in text for text in texts) is not is_known
+    assert any("2 h" in text for text in texts) is is_known
+    assert (row_of("network", inspection.seen).created is None) is not is_known
+    assert (to_json(StatusReport(inspection, None))["lock"]["created"] is None) is not is_known
 
 
 async def test_the_owners_word_on_one_lock_of_an_account_says_nothing_of_its_next_one(gate, hcp):
