@@ -10,9 +10,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.cli.init.command import gathered
+from bot.cli.init.live.result import look
+from bot.cli.init.tree import opened
+from bot.cli.init.write import written
 from bot.core.evidence import Found
 from bot.core.hold import HoldWords, hold_info
 from bot.core.lock import DigestMatch, Fence, ReleaseResult, TakeResult
+from bot.sandbox.machine.aws import CREDENTIALS
 from bot.sandbox.machine.terraform import TerraformFailed
 from tests.backends.worlds import FIXTURES, MODULES, can, holds, named
 from tests.worlds.terraform import writing
@@ -168,6 +173,14 @@ async def test_the_state_of_a_real_apply_is_whole_and_matches_its_digest(world, 
     assert check.state.value.serial == 1
     assert check.state.value.lineage
     assert check.digest.match is DigestMatch.MATCHES
+
+    await workspace.checked("workspace", "select", "-or-create", "blue")
+    found = gathered([opened(workspace.directory)])
+    written(found.origin, found.states, found.questions, found.sections, {})
+    facts = await look(found, None, CREDENTIALS)
+    assert "the lock and the state can be read of 2 of 2 states that were tried" in facts
+    assert len({state.keys.values["key"] for state in found.states}) == 1
+    assert [state.keys.values.get("workspace") for state in found.states] == [None, "blue"]
 
 
 @of_s3

@@ -49,6 +49,8 @@ def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, for
     looked = run(_looked_up(gained, before, environ))
     gained.states.sort(key=lambda state: state.name.lower())
     found = _written(gained, environ, [*why_not, *looked])
+    for fact in looked:
+        typer.echo(f"Looked up: {fact}", err=True)
     code = _put(found, output, force=force)
     for line in against(gained.states, before) if before is not None and code != OK else ():
         typer.echo(line)

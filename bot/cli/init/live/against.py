@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bot.cli.init.join import State
-from bot.cli.init.live.context import identity
+from bot.cli.init.live.listed import identity
 from bot.cli.init.write import some
 from bot.config.models import BACKEND_SECTIONS
 from bot.config.patterns import readings

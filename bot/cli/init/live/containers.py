@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 from bot.cli.init.holes import bound, holes_in, is_known, shown
 from bot.cli.init.join import Mapped, State
 from bot.cli.init.keys import Keys
-from bot.cli.init.live.context import Context, identity
-from bot.cli.init.live.listed import Form, called, forms, is_shared, like_states, values_at
+from bot.cli.init.live.context import Context
+from bot.cli.init.live.listed import Form, called, forms, identity, is_shared, like_states, values_at
 from bot.cli.init.live.look import all_within, why_not
 from bot.config.models import BACKEND_SECTIONS
 from bot.config.patterns import filled, readings
@@ -62,7 +62,7 @@ class _Container:
     def label(self) -> str:
         return _label(self.place)
 
-    @property
+    @cached_property
     def model(self) -> _Known:
         """The one whose other keys most have: what a listing does not tell is taken from it."""
         every = self.known or [each for _, each in self.open] or self.there
@@ -165,16 +165,17 @@ class _Listed:
         )
         left = [name for name in states if not self._fits(name)]
         self._close()
-        fixed = [name for name in left if identity(self._section(name)) in self.context.there]
+        there = self.context.there
+        fixed = {name for name in left if identity(self._section(name)) in there} if there else set[str]()
         for form in self._patterns(left):
-            left = [name for name in left if name not in form.members]
             self._add_many(form)
+            left = [name for name in left if not readings(form.text, name)]
         grouped, single = forms(
             [name for name in left if name not in fixed], [*known, *fixed], is_free=self.context.is_free
         )
         for form in grouped:
             self._add_many(form)
-        single += fixed
+        single += sorted(fixed)
         for name in single[:_MOST_ADDED]:
             self._add_one(name)
         if len(single) > _MOST_ADDED:

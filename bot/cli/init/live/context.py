@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.cli.init.join import Gathered, State
+from bot.cli.init.live.listed import identity
 from bot.cli.init.live.look import Systems
 from bot.cli.init.write import some
 from bot.config.models import BACKEND_SECTIONS
@@ -79,12 +80,6 @@ class Context:
         """Whether no state has this name, here or in the configuration that is there."""
         names = (*(state.name for state in self.found.states), *self.there.values())
         return all(name.casefold() != each.casefold() for each in names)
-
-
-def identity(section: BackendSection | None) -> tuple[str, ...] | None:
-    """What no two states have in common, of whatever kind they are."""
-    found = None if section is None else type(section).identity(section.model_dump(exclude_none=True))
-    return None if found is None or section is None else (section.type, *found)
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -69,6 +69,12 @@ def _name_keys(section: Any, name: str) -> dict[str, str] | None:
     return found
 
 
+def identity(section: BackendSection | None) -> tuple[str, ...] | None:
+    """What no two states have in common, of whatever kind they are."""
+    found = None if section is None else type(section).identity(section.model_dump(exclude_none=True))
+    return None if found is None or section is None else (section.type, *found)
+
+
 def is_shared(kind: str, key: str) -> bool:
     """Whether a key is one that several states of a container have in common."""
     names = {"s3": {"key", "workspace"}, "azurerm": {"key", "workspace"}, "gcs": {"prefix", "workspace"},

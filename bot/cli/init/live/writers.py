@@ -153,7 +153,7 @@ def _by_time(
                 questions[:] = [each for each in questions if not each.startswith(answered)]
     if ran and not state.pipelines:
         seen = reduce(add, (_by_any(one, ran.values()) for one in written), NOTHING)
-        if seen.of >= _FEWEST:
+        if seen.of >= _FEWEST and seen.within < seen.of:
             questions.append(
                 f"{state.name}: {seen.of - seen.within} of its last {seen.of} versions were written while no pipeline "
                 "ran that is known here. What runs Terraform on it?"
