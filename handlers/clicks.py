@@ -124,7 +124,7 @@ async def _share(world: World, value: ButtonValue, asker: Asker) -> str:
     question = Question(asker.user, asker.channel, f"status {value.state}")
     report = await status(world, value.state, question)
     await world.messenger.post(asker.channel, report, thread=asker.thread)
-    await tell_owner(world, report.inspection, question)
+    await tell_owner(world, report.inspection, question, report)
     return "ok"
 
 

@@ -82,7 +82,7 @@ async def _status(world: World, command: values.Status, asker: Asker) -> str:
     report = await status(world, command.state or names[0], question)
     outcome = await say(world, asker, report)
     await write_look(world, report, question)
-    await tell_owner(world, report.inspection, question)
+    await tell_owner(world, report.inspection, question, report)
     return outcome
 
 

@@ -365,8 +365,10 @@ class RedisJournal:
     async def _list(self, incident: Incident) -> None:
         """Puts the incident into both indexes, again and again, since a crash may have come before the first time."""
         place = {incident.id: incident.opened_at.timestamp()}
-        await self._client.zadd(_ALL, place)
-        await self._client.zadd(_OPEN, place)
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.zadd(_ALL, place)
+            pipe.zadd(_OPEN, place)
+            await pipe.execute()
 
     async def _unlist(self, index: str, names: Sequence[str]) -> None:
         """Takes incidents out of an index, and puts back those that have come (again) meanwhile."""

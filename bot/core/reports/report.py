@@ -8,7 +8,7 @@ from datetime import datetime
 from bot.core.gate.case import Verdict
 from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockSeen
-from bot.core.people import OwnerAnswer
+from bot.core.people import OwnerAnswer, Standing
 from bot.core.phrase import Phrase
 from bot.core.record.incident import Incident
 from bot.core.record.revision import ShownEntry
@@ -21,7 +21,8 @@ class StatusReport:
     """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
 
     `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not. `waiting`
-    counts the people who want to hear when it is free. `requests` are those in flight for the state.
+    counts the people who want to hear when it is free. `requests` are those in flight for the state. `standing` is the
+    asker's, and `incident` the one that it was asked in, as they were seen for this answer.
     """
 
     inspection: Inspection
@@ -30,6 +31,8 @@ class StatusReport:
     journal_away: bool = False
     waiting: int = 0
     requests: tuple[RequestInFlight, ...] = ()
+    standing: Standing | None = None
+    incident: str = ""
 
 
 @dataclass(frozen=True, slots=True)

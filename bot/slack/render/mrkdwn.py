@@ -22,6 +22,7 @@ _ADDRESS = 600
 _LATEST = 4_102_444_800  # 2100: later than that it is a broken clock, and Slack may not take it
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_TABLE = str.maketrans(_ENTITIES)
 _BACKTICK = "\u02bc"
 _LOOKALIKES = str.maketrans("*~`|", f"\u2217\u223c{_BACKTICK}\u00a6")
 _NO_TOKENS = str.maketrans("<>", "\u2039\u203a")
@@ -48,7 +49,7 @@ def mrkdwn(phrase: Phrase, *, most: int = LINE) -> str:
 
 def escape(text: str) -> str:
     """The text with Slack's three control characters escaped."""
-    return "".join(_ENTITIES.get(character, character) for character in text)
+    return text.translate(_TABLE)
 
 
 def bold(text: str | Phrase) -> str:

@@ -6,6 +6,7 @@ They work without the timeline, and say so.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -13,7 +14,7 @@ import structlog
 from bot.core.evidence import Found
 from bot.core.gate.eligibility import lacks_standing
 from bot.core.gate.inspection import Inspection
-from bot.core.people import OwnerAnswer
+from bot.core.people import OwnerAnswer, Standing
 from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Overview, StatusReport
@@ -42,10 +43,11 @@ class Question:
 async def status(world: World, name: str, question: Question) -> StatusReport:
     """One state, and whether the asker could unlock it. Raises UnknownState."""
     state = world.state(name)
+    asked = asyncio.ensure_future(world.standing(question.user, question.channel))
     inspection, standing, incident, requests = await asyncio.gather(
         inspect(world, state, without_claims=True),
-        world.standing(question.user, question.channel),
-        entered(world, name, question),
+        asked,
+        entered(world, name, question, asked),
         requests_of(world, name),
     )
     lock = inspection.lock
@@ -55,8 +57,9 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
         away = await write_down(world, incident, inspection) or away
     waiting = await state_seen(world, name, inspection.seen)
     return StatusReport(
-        inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting, requests=requests
-    )
+        inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting, requests=requests,
+        standing=standing, incident=incident or "",
+    )  # fmt: skip
 
 
 async def requests_of(world: World, state: str) -> tuple[RequestInFlight, ...]:
@@ -67,21 +70,34 @@ async def requests_of(world: World, state: str) -> tuple[RequestInFlight, ...]:
         return ()
 
 
-async def tell_owner(world: World, inspection: Inspection, question: Question) -> None:
-    """Writes to the owner that their lock is asked about, if that is done in an incident.
+async def tell_owner(
+    world: World, inspection: Inspection, question: Question, answered: StatusReport | None = None
+) -> None:
+    """Writes to the owner that their lock is asked about, if that is done in an incident; `answered` knows that.
 
     For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
     gets no message, since nobody knows whether they had one. A question of someone without standing notifies
     nobody.
     """
     try:
-        incident = await world.journal.current(question.channel)
-        if incident is not None and not lacks_standing(await world.standing(question.user, question.channel)):
+        incident = await incident_of(world, question, answered)
+        if not incident:
+            return
+        standing = None if answered is None else answered.standing
+        if not lacks_standing(standing or await world.standing(question.user, question.channel)):
             await write_to_owner(
-                world, OwnerNews.ASKED, inspection, asker=question.user, channel=question.channel, incident=incident.id
+                world, OwnerNews.ASKED, inspection, asker=question.user, channel=question.channel, incident=incident
             )
     except JournalAway:
         log.warning("status.owner_not_told", state=inspection.state.name)
+
+
+async def incident_of(world: World, question: Question, answered: StatusReport | None = None) -> str:
+    """The id of the incident that it was asked in; empty outside of one. Raises JournalAway."""
+    if answered is not None and answered.incident:
+        return answered.incident
+    found = await world.journal.current(question.channel)
+    return "" if found is None else found.id
 
 
 async def everything(world: World, question: Question) -> Overview:
@@ -90,9 +106,12 @@ async def everything(world: World, question: Question) -> Overview:
     return replace(seen, journal_away=incident is None)
 
 
-async def entered(world: World, title: str, question: Question) -> str | None:
-    """The incident's id; empty outside an incident channel; None if the timeline cannot be reached."""
-    channel = await world.directory.channel(question.channel)
+async def entered(world: World, title: str, question: Question, asked: Awaitable[Standing] | None = None) -> str | None:
+    """The incident's id; empty outside an incident channel; None if the timeline cannot be reached.
+
+    `asked` is what Slack is being asked about the asker already: it says what the channel is.
+    """
+    channel = await world.directory.channel(question.channel) if asked is None else (await asked).channel
     if not (isinstance(channel, Found) and world.is_incident_channel(channel.value)):
         return None if await world.is_journal_away() else ""
     try:

@@ -17,12 +17,11 @@ from bot.core.gate.case import Verdict
 from bot.core.gate.inspection import Inspection
 from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
 from bot.core.record.facts import GateDecided, draft_of
-from bot.core.record.incident import Incident
 from bot.core.reports.report import StatusReport
 from bot.errors import JournalAway
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
-from bot.usecases.look.status import Question
+from bot.usecases.look.status import Question, incident_of
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
@@ -46,8 +45,8 @@ LAST_WRITTEN = Shelf("look", LastWritten, timedelta(days=30))
 async def write_look(world: World, report: StatusReport, question: Question) -> None:
     """What `status` answered, if it was asked in an incident. Does without a timeline that is away."""
     try:
-        incident = await world.journal.current(question.channel)
-        if incident is not None:
+        incident = await incident_of(world, question, report)
+        if incident:
             await _write(world, incident, report.inspection, report.verdict, "status")
     except JournalAway:
         log.warning("status.verdict_not_written", state=report.inspection.state.name)
@@ -56,8 +55,8 @@ async def write_look(world: World, report: StatusReport, question: Question) -> 
 async def weigh_look(world: World, inspection: Inspection, question: Question) -> None:
     """What an unlock by the asker would have met, for a question that did not ask for it; else as `write_look`."""
     try:
-        incident = await world.journal.current(question.channel)
-        if incident is not None:
+        incident = await incident_of(world, question)
+        if incident:
             verdict = await _verdict(world, inspection, question)
             await _write(world, incident, inspection, verdict, "who")
     except JournalAway:
@@ -74,9 +73,9 @@ async def _verdict(world: World, inspection: Inspection, question: Question) -> 
     return conclude(world, inspection, standing, lock.id, answer).verdict
 
 
-async def _write(world: World, incident: Incident, inspection: Inspection, verdict: Verdict | None, asked: str) -> None:
+async def _write(world: World, incident: str, inspection: Inspection, verdict: Verdict | None, asked: str) -> None:
     state, now = inspection.state.name, world.clock.now()
-    seen, key = _fingerprint(inspection, verdict), f"{incident.id}/{state}"
+    seen, key = _fingerprint(inspection, verdict), f"{incident}/{state}"
     before = await LAST_WRITTEN.get(world, key)
     if before is not None and before.seen == seen and now - before.at < AGAIN_AFTER:
         return
@@ -87,7 +86,7 @@ async def _write(world: World, incident: Incident, inspection: Inspection, verdi
         verdict=None if verdict is None else VerdictFacts.of(verdict),
         evidence=Evidence.of(inspection),
     )
-    await world.journal.append(incident.id, draft_of(facts, now, "tflock", _words(inspection, verdict)))
+    await world.journal.append(incident, draft_of(facts, now, "tflock", _words(inspection, verdict)))
     await LAST_WRITTEN.put(world, key, LastWritten(seen, now))
 
 

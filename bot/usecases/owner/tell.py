@@ -27,6 +27,7 @@ from bot.usecases.owner.record import (
     LISTED,
     LOCKS_OF,
     OWNED,
+    NewsRecord,
     Owned,
     OwnerMessageKey,
     Spoken,
@@ -93,15 +94,19 @@ async def _tell(world: World, news: Sequence[OwnerNews], held: OwnedLock, spoken
         return
     place = OwnerMessageKey(held.state.name, held.lock.id, held.owner)
     await _take_over(world, place, held, max(news, key=lambda one: one.weight), spoken)
-    new = [name for one in news if (name := await _noted(world, place, one, held, spoken))]
+    names = {f"{place}/{fact_id(one, spoken.asker, spoken.request)}": one for one in news}
+    known = await FACTS.get_all(world, list(names))
+    noted = [await _noted(world, place, one, held, spoken, known.get(name)) for name, one in names.items()]
+    new = [name for name in noted if name]
     if new:
         await start(world, place, why="+".join(new))
 
 
-async def _noted(world: World, place: OwnerMessageKey, news: OwnerNews, held: OwnedLock, spoken: Spoken) -> str | None:
-    """The fact's name, if the owner has not heard it yet."""
+async def _noted(
+    world: World, place: OwnerMessageKey, news: OwnerNews, held: OwnedLock, spoken: Spoken, fact: NewsRecord | None
+) -> str | None:
+    """The fact's name, if the owner has not heard it yet. `fact` is what is kept of it."""
     name = fact_id(news, spoken.asker, spoken.request)
-    fact = await FACTS.get(world, f"{place}/{name}")
     if fact is not None and fact.is_told:
         return None
     if fact is None:
