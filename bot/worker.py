@@ -119,7 +119,7 @@ _REQUEST = {"request_id": str}
 _LOCK = {"state": str, "lock_id": str}
 
 _JOBS = (
-    DurableJob("release", release.release, _REQUEST, _with_unlock, knows_worker=True),
+    DurableJob("release", release.release, {**_REQUEST, "state": str}, _with_unlock, knows_worker=True),
     DurableJob("armed", release.armed, {**_REQUEST, "tick": int}, _with_unlock, knows_worker=True),
     DurableJob("auto_release", auto_release.carry_on, _REQUEST, _with_unlock, knows_worker=True),
     DurableJob("recheck", unlock.recheck, {**_REQUEST, "tick": int}, _with_unlock),

@@ -41,6 +41,8 @@ from handlers.typed import values
 OnClick: TypeAlias = Callable[[World, ButtonValue, Asker], Awaitable[str]]
 """Carries a click out. Returns the outcome for the metrics, or raises for the boundary."""
 
+CONFIRM = "unlock.confirm"
+
 _REQUESTS: Mapping[str, Shelf[UnlockRecord] | Shelf[KillRecord]] = {"unlock": UNLOCKS, "kill": KILLS}
 
 
@@ -49,6 +51,10 @@ async def run(world: World, action_id: str, said: str, asker: Asker) -> str:
     click, value = CLICKS.get(action_id), parse_button(said)
     if click is None or value is None:
         raise NotPermitted("tflock no longer knows this button. Nothing was changed.")
+    if action_id == CONFIRM and await unlock.confirm_own(
+        world, value.request, state=value.state, lock_id=value.lock_id, message=asker.message, **_by(asker)
+    ):
+        return "ok"
     await _check(world, action_id, value, asker)
     return await click(world, value, asker)
 
@@ -215,7 +221,7 @@ async def _check_lock(world: World, value: ButtonValue) -> None:
 
 
 CLICKS: Mapping[str, OnClick] = {
-    "unlock.confirm": _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, **_by(who))),
+    CONFIRM: _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, **_by(who))),
     HOLD: _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, hold=True, **_by(who))),
     "unlock.approve": _ok(
         lambda w, it, who: approval.approve(w, it.request, lock_id=it.lock_id, covers=it.choice, **_by(who))

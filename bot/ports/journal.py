@@ -54,6 +54,10 @@ class Journal(Protocol):
         """Adds an entry to the chain, once. Raises JournalAway, also if the incident is unknown."""
         ...
 
+    async def append_all(self, incident_id: str, drafts: Sequence[Draft]) -> tuple[Appended, ...]:
+        """As `append` for each in turn, in one question to the store where none but the last can be known already."""
+        ...
+
     async def secure(self, incident_id: str, entry_id: str) -> Entry | None:
         """Returns the entry when it is as durable as the store can make it, as it is there then.
 

@@ -38,10 +38,13 @@ class Records(Protocol):
         changes: Mapping[str, Any],
         *,
         only_if: tuple[str, Sequence[object]] | None = None,
+        and_is: Mapping[str, object] | None = None,
+        durably: bool = False,
     ) -> dict[str, Any] | None:
         """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
 
-        `only_if` is a field with what it may hold now; with anything else it changes nothing and returns None.
+        `only_if` is a field with what it may hold now, and `and_is` are fields with the one value of each; with
+        anything else it changes nothing and returns None. `durably`: returns as `secure` does, in the same question.
         """
         ...
 
@@ -69,6 +72,12 @@ class Records(Protocol):
 
     async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
         """Takes or renews a lease; False if another holder has it."""
+        ...
+
+    async def take_and_get(
+        self, kind: str, key: str, *, holder: str, ttl: timedelta, record: tuple[str, str]
+    ) -> tuple[bool, dict[str, Any] | None]:
+        """As `take`, with a record, by kind and key, as it is after that: in one question where the store can."""
         ...
 
     async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:

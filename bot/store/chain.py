@@ -150,17 +150,30 @@ class Recorder:
 
         Raises Stale, JournalAway for an unknown incident, ValueError or TypeError for a draft that JSON cannot hold.
         """
+        (added,) = await self._recorded(incident, [_Pending(recordable(draft), marks or {}, creates, _answer())])
+        return added
+
+    async def record_all(self, incident: str, drafts: Sequence[Draft]) -> tuple[Appended, ...]:
+        """As `record` for each in turn, in one script, if none but the last is known already."""
+        return await self._recorded(
+            incident, [_Pending(recordable(draft), {}, creates=False, answer=_answer()) for draft in drafts]
+        )
+
+    async def _recorded(self, incident: str, mine: Sequence[_Pending]) -> tuple[Appended, ...]:
         chain = self._chain(incident)
-        answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        chain.waiting.append(_Pending(recordable(draft), marks or {}, creates, answer))
+        chain.waiting.extend(mine)
         try:
             async with chain.lock:
-                while not answer.done():
+                while not all(pending.answer.done() for pending in mine):
                     group = chain.next_group()
                     await (self._add if len(group) == 1 else self._together)(incident, chain, group)
         finally:
-            answer.cancel()  # without effect on one that is there
-        return answer.result()
+            for pending in mine:
+                pending.answer.cancel()  # without effect on one that is there
+        errors = [error for pending in mine if (error := pending.answer.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return tuple([pending.answer.result() for pending in mine])
 
     async def _together(self, incident: str, chain: _Chain, group: Sequence[_Pending]) -> None:
         """Cancelling one waiter does not cancel the shared call."""
@@ -238,6 +251,10 @@ class Recorder:
             entry = Entry(name, at, recorded_at, str(draft.kind), draft.actor, draft.text, draft.facts, prev, tail.hash)
             links.append(_Link(entry, body, tail))
         return links
+
+
+def _answer() -> asyncio.Future[Appended]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _settle(pending: _Pending, outcome: Appended | ChainBroken) -> None:

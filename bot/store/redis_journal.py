@@ -136,6 +136,11 @@ class RedisJournal:
         async with answering():
             return await self._recorder.record(incident_id, draft)
 
+    async def append_all(self, incident_id: str, drafts: Sequence[Draft]) -> tuple[Appended, ...]:
+        """As `append` for each in turn, in one script."""
+        async with answering():
+            return await self._recorder.record_all(incident_id, drafts)
+
     async def secure(self, incident_id: str, entry_id: str) -> Entry | None:
         key, at = log_key(incident_id), f"{entry_id}-0"
         items = await reach_a_replica(self._client, key, "XRANGE", key, at, at)

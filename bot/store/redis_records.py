@@ -8,10 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from redis.asyncio import RedisCluster
+
+from bot.errors import NotReplicated
 from bot.ports.records import TakenUp
 from bot.store import scripts
 from bot.store.connect import Client, answering
-from bot.store.replicas import reach_a_replica
+from bot.store.replicas import reach_a_replica, write_to_a_replica
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DELIVERIES = "tflock:{deliveries}"
@@ -49,7 +52,7 @@ class RedisRecords:
     async def get(self, kind: str, key: str) -> dict[str, Any] | None:
         async with answering():
             fields = await self._client.hgetall(_key("record", kind, key))
-        return _unpacked(fields) if fields else None
+        return _record(fields)
 
     async def get_all(self, kind: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         found = dict[str, dict[str, Any]]()
@@ -69,17 +72,21 @@ class RedisRecords:
         changes: Mapping[str, Any],
         *,
         only_if: tuple[str, Sequence[object]] | None = None,
+        and_is: Mapping[str, object] | None = None,
+        durably: bool = False,
     ) -> dict[str, Any] | None:
-        """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
-
-        `only_if` is a field with what it may hold now; with anything else it changes nothing and returns None.
-        How long the record lives does not change.
-        """
-        name, allowed = only_if or ("", ())
-        guard = [f".{name}", str(len(allowed) if only_if else -1), *map(_json, allowed)]
+        """As the port says. How long the record lives does not change."""
+        record, (name, allowed), also = _key("record", kind, key), only_if or ("", ()), and_is or {}
+        guard = [f".{name}", str(len(allowed) if only_if else -1), *map(_json, allowed), str(len(also))]
+        said = [*guard, *_packed(also), *_packed(changes)]
+        if durably:
+            flat, found = await write_to_a_replica(
+                self._client, record, ("EVAL", scripts.UPDATE, "1", record, *said), ("HGETALL", record)
+            )
+            return _kept(_record(found), changes) if flat else None
         async with answering():
-            flat = await self._update([_key("record", kind, key)], [*guard, *_packed(changes)])
-        return _unpacked(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
+            flat = await self._update([record], said)
+        return _record(flat or ())
 
     async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
         versions = [_json(was) if was else "", _json(value["version"])]
@@ -89,9 +96,7 @@ class RedisRecords:
 
     async def secure(self, kind: str, key: str) -> dict[str, Any] | None:
         name = _key("record", kind, key)
-        found = await reach_a_replica(self._client, name, "HGETALL", name)
-        fields = found if isinstance(found, Mapping) else dict(zip(found[::2], found[1::2], strict=True))
-        return _unpacked(fields) if fields else None
+        return _record(await reach_a_replica(self._client, name, "HGETALL", name))
 
     async def forget(self, kind: str, key: str) -> None:
         async with answering():
@@ -105,6 +110,19 @@ class RedisRecords:
     async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
         async with answering():
             return bool(await self._take([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
+
+    async def take_and_get(
+        self, kind: str, key: str, *, holder: str, ttl: timedelta, record: tuple[str, str]
+    ) -> tuple[bool, dict[str, Any] | None]:
+        """In a cluster in two questions: only one node answers in the order in which it was asked."""
+        if isinstance(self._client, RedisCluster):
+            taken = await self.take(kind, key, holder=holder, ttl=ttl)
+            return taken, await self.get(*record)
+        async with answering(), self._client.pipeline(transaction=False) as pipe:
+            pipe.eval(scripts.TAKE, 1, _key("lease", kind, key), holder, _milliseconds(ttl))
+            pipe.hgetall(_key("record", *record))
+            is_taken, fields = await pipe.execute()
+        return bool(is_taken), _record(fields)
 
     async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
         async with answering():
@@ -164,6 +182,19 @@ def _packed(value: Mapping[str, Any]) -> Sequence[str]:
 def _json(content: object) -> str:
     """JSON in ASCII, so that a lone surrogate in someone's text survives too."""
     return json.dumps(content, ensure_ascii=True, allow_nan=False)
+
+
+def _record(found: Mapping[Any, Any] | Sequence[Any]) -> dict[str, Any] | None:
+    """A hash as a client gives it, or a node of a cluster and a script: in the raw form."""
+    fields = found if isinstance(found, Mapping) else dict(zip(found[::2], found[1::2], strict=True))
+    return _unpacked(fields) if fields else None
+
+
+def _kept(record: dict[str, Any] | None, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that was made durable, if it has the changes. Raises NotReplicated."""
+    if record is None or any(_json(record.get(name)) != _json(value) for name, value in changes.items()):
+        raise NotReplicated("a fail-over of Redis has lost what was written")
+    return record
 
 
 def _unpacked(fields: Mapping[Any, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from bot.errors import JournalAway, NotReplicated
 from bot.store.connect import Client, answering
+from bot.store.refusals import away
 
 PATIENCE = 1000
 """Milliseconds that a replica may take; its answer comes at once where it lives."""
@@ -34,9 +35,27 @@ async def reach_a_replica(client: Client, key: str, *question: str) -> Any:
     Raises NotReplicated if none confirms it in time, JournalAway if Redis does not answer. A Redis that forbids INFO
     is taken for one without replicas.
     """
+    _, found = await _reached(client, key, (), question)
+    return found
+
+
+async def write_to_a_replica(client: Client, key: str, write: Sequence[str], question: Sequence[str]) -> Any:
+    """As `reach_a_replica` right after the `write`, in the same trip: the answers to both. The write may come twice."""
+    (answer,), found = await _reached(client, key, (write,), question)
+    return answer, found
+
+
+async def _reached(
+    client: Client, key: str, writes: Sequence[Sequence[str]], question: Sequence[str]
+) -> tuple[Sequence[Any], Any]:
     async with answering():
         seen_key, asked_key = beside(key)
-        seen, info, found = await on_one_connection(client, key, ("GET", seen_key), ("INFO", "replication"), question)
+        *answers, seen, info, found = await on_one_connection(
+            client, key, *writes, ("GET", seen_key), ("INFO", "replication"), question
+        )
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise away(answer)
         connected = 0 if isinstance(info, ResponseError) else _connected(info)
         if connected or (seen and not isinstance(info, ResponseError)):
             write = ("SET", seen_key, "1", "EX", str(_REMEMBERED))
@@ -48,7 +67,7 @@ async def reach_a_replica(client: Client, key: str, *question: str) -> Any:
                 raise NotReplicated("the write did not reach a replica of Redis")
     if isinstance(found, ResponseError):
         raise JournalAway(f"Redis: {found}")
-    return found
+    return answers, found
 
 
 def _connected(info: Any) -> int:

@@ -193,7 +193,7 @@ return 1
 
 UPDATE = """
 -- Sets fields of a record that is there, and returns all of it. ARGV: the guarded field, how many values it may have
--- (-1: any), those values, then the fields to set.
+-- (-1: any), those values, how many more fields are guarded, each with its one value, then the fields to set.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return false
 end
@@ -210,6 +210,13 @@ if count >= 0 then
   end
   first = 3 + count
 end
+local more = tonumber(ARGV[first])
+for i = first + 1, first + 2 * more, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) ~= ARGV[i + 1] then
+    return false
+  end
+end
+first = first + 1 + 2 * more
 if #ARGV >= first then
   redis.call('HSET', KEYS[1], unpack(ARGV, first))
 end

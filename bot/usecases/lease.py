@@ -15,6 +15,7 @@ from bot.ports.records import Records
 
 log = structlog.get_logger()
 
+LEASE = "lease"
 TTL = timedelta(seconds=15)
 _RENEW_EVERY = 4.0
 _ASK_EVERY = 0.5
@@ -26,15 +27,22 @@ class Busy(TflockError):
 
 @asynccontextmanager
 async def lease(
-    records: Records, name: str, *, holder: str, patience: timedelta
+    records: Records,
+    name: str,
+    *,
+    holder: str,
+    patience: timedelta,
+    take: Callable[[], Awaitable[bool]] | None = None,
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Holds the lease `name` while inside, renewing it. Raises Busy after `patience`, JournalAway as Records does.
 
+    `take` is how the holder takes it, where something is asked together with it.
     Yields a check for the moment before something that must not be done twice: it raises Busy if the lease ran out
     meanwhile, as after a worker that paused, also if nobody else has taken it.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
-    while not await records.take("lease", name, holder=holder, ttl=TTL):
+    take = take or partial(records.take, LEASE, name, holder=holder, ttl=TTL)
+    while not await take():
         if asyncio.get_running_loop().time() > deadline:
             raise Busy(f"another worker is at {name}")
         await asyncio.sleep(_ASK_EVERY)
@@ -48,18 +56,18 @@ async def lease(
         over.set()
         await renewing
         with suppress(JournalAway):
-            await records.give_back("lease", name, holder=holder)
+            await records.give_back(LEASE, name, holder=holder)
 
 
 async def _make_sure(records: Records, name: str, holder: str) -> None:
-    if not await records.renew("lease", name, holder=holder, ttl=TTL):
+    if not await records.renew(LEASE, name, holder=holder, ttl=TTL):
         raise Busy(f"the lease of {name} ran out")
 
 
 async def _renew(records: Records, name: str, holder: str, over: asyncio.Event) -> None:
     while not await _is_over(over):
         try:
-            if not await records.renew("lease", name, holder=holder, ttl=TTL):
+            if not await records.renew(LEASE, name, holder=holder, ttl=TTL):
                 log.warning("lease.ran_out", name=name)
                 return
         except JournalAway:

@@ -14,6 +14,7 @@ from bot.core.codec import RECORDS, changes, read, written
 from bot.core.record.redact import texts_redacted
 from bot.core.record.timeline import Entry
 from bot.errors import NotReplicated
+from bot.usecases.lease import LEASE
 from bot.usecases.world import World
 
 T = TypeVar("T")
@@ -61,15 +62,20 @@ class Shelf(Generic[T]):
         /,
         *,
         only_if: tuple[str, Collection[object]] | None = None,
+        and_is: Mapping[str, object] | None = None,
+        durably: bool = False,
         **fields: object,
     ) -> T | None:
         """Sets some fields at once and returns the record; None (and no change) if it is not there.
 
-        `only_if` is a field with what it may hold now: with anything else in it nothing is changed, and None returned.
+        `only_if` is a field with what it may hold now, `and_is` are fields with the one value of each: with anything
+        else in them nothing is changed, and None returned. `durably`: returns when it would outlive a fail-over of
+        Redis, or raises NotReplicated.
         """
         said = texts_redacted(changes(self.of, {**(some or {}), **fields}))
         guard = None if only_if is None else (only_if[0], tuple(only_if[1]))
-        return self._read(await world.records.update(self.kind, key, said, only_if=guard))
+        also = None if and_is is None else texts_redacted(changes(self.of, and_is))
+        return self._read(await world.records.update(self.kind, key, said, only_if=guard, and_is=also, durably=durably))
 
     async def swap(self, world: World, key: str, record: T, *, was: str, ttl: timedelta | None = None) -> bool:
         """Replaces the record if its `version` is `was`, empty for none; False for any other."""
@@ -77,13 +83,22 @@ class Shelf(Generic[T]):
             self.kind, key, texts_redacted(written(record, RECORDS)), was=was, ttl=ttl or self.ttl
         )
 
-    async def secure(self, world: World, key: str, *, has: Callable[[T | None], bool]) -> None:
-        """Returns when what was written there would outlive a fail-over of Redis. Raises NotReplicated.
+    async def get_leased(
+        self, world: World, key: str, *, lease: str, holder: str, ttl: timedelta
+    ) -> tuple[bool, T | None]:
+        """Takes a lease as `Records.take` does, with the record as it is after that."""
+        taken, found = await world.records.take_and_get(LEASE, lease, holder=holder, ttl=ttl, record=(self.kind, key))
+        return taken, self._read(found)
+
+    async def secure(self, world: World, key: str, *, has: Callable[[T | None], bool]) -> T | None:
+        """Returns the record when what was written there would outlive a fail-over of Redis. Raises NotReplicated.
 
         Also if a fail-over has lost it already: the record, if it is there, then does not have what it is expected to.
         """
-        if not has(self._read(await world.records.secure(self.kind, key))):
+        record = self._read(await world.records.secure(self.kind, key))
+        if not has(record):
             raise NotReplicated("a fail-over of Redis has lost what was written")
+        return record
 
     async def forget(self, world: World, key: str) -> None:
         await world.records.forget(self.kind, key)

@@ -198,6 +198,18 @@ class World:
         return answer
 
 
+async def all_ended(*work: Awaitable[Any]) -> list[Any]:
+    """Does everything at the same time and waits for all of it; then raises the first error in the order given.
+
+    For writes that others rely on: when `asyncio.gather` raises, some of them may still be on their way.
+    """
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
 async def gather_all(questions: Mapping[str, Awaitable[Observation[T]]]) -> dict[str, Observation[T]]:
     """Asks everything at the same time; answers by the same keys."""
     answers = await asyncio.gather(*questions.values())

@@ -127,6 +127,26 @@ async def test_a_draft_with_a_known_key_adds_nothing_and_shows_the_earlier_entry
     assert second.entry == first.entry
 
 
+async def test_drafts_that_are_given_together_are_chained_in_their_order_each_once(journal):
+    incident, _ = await opened(journal)
+
+    first = await journal.append_all(incident.id, (note("looked", once="look/1"), note("intent", once="intent")))
+    again = await journal.append_all(incident.id, (note("looked", once="look/2"), note("intent", once="intent")))
+    known = await journal.append_all(incident.id, (note("looked", once="look/2"), note("new", once="new")))
+
+    assert [[one.added for one in added] for added in (first, again, known)] == [
+        [True] * 2,
+        [True, False],
+        [False, True],
+    ]
+    assert again[1].entry == first[1].entry
+    entries = [entry async for entry in journal.entries(incident.id)]
+    assert verify(entries) == 5
+    assert [entry.text for entry in entries][1:] == ["looked", "intent", "looked", "new"]
+    with pytest.raises(JournalAway):
+        await journal.append_all("inc-nowhere", (note(), note()))
+
+
 async def test_an_entry_for_an_unknown_incident_is_refused(journal):
     with pytest.raises(JournalAway):
         await journal.append("inc-nowhere", note())
@@ -193,6 +213,39 @@ async def test_a_guarded_change_happens_only_from_one_of_the_named_values(record
         *(records.update("r", "1", {"phase": f"by {n}"}, only_if=("phase", ["armed", "shown"])) for n in range(4))
     )
     assert len([answer for answer in answers if answer is not None]) == 1
+
+
+async def test_a_guarded_change_wants_each_further_field_to_be_as_named(records):
+    await records.put("r", "1", {"phase": "shown", "user": "U1", "n": 0}, ttl=HOUR)
+
+    def change(**also):
+        return records.update("r", "1", {"n": 1}, only_if=("phase", ["shown"]), and_is=also)
+
+    for others in ({"user": "U2"}, {"user": "U1", "n": 1}, {"user": "U1", "nothing": None}):
+        assert await change(**others) is None
+    assert (await records.get("r", "1"))["n"] == 0
+    assert await change(user="U1", n=0) == {"phase": "shown", "user": "U1", "n": 1}
+
+
+async def test_a_change_is_made_durable_or_is_none(records):
+    await records.put("r", "1", {"phase": "shown", "n": None}, ttl=HOUR)
+
+    assert await records.update("r", "1", {"n": [1]}, durably=True) == {"phase": "shown", "n": [1]}
+    assert await records.update("r", "1", {"n": 2}, only_if=("phase", ["done"]), durably=True) is None
+    assert await records.update("r", "2", {"n": 2}, durably=True) is None
+    assert await records.get("r", "1") == {"phase": "shown", "n": [1]}
+
+
+async def test_a_lease_is_taken_together_with_a_record(records):
+    await records.put("r", "1", {"n": 1}, ttl=HOUR)
+
+    def take(holder, key="1"):
+        return records.take_and_get("l", "1", holder=holder, ttl=HOUR, record=("r", key))
+
+    assert await take("a") == (True, {"n": 1})
+    assert await take("a", "2") == (True, None)
+    assert await take("b") == (False, {"n": 1})
+    assert not await records.take("l", "1", holder="b", ttl=HOUR)
 
 
 async def test_once_is_for_the_first_caller_only(records):

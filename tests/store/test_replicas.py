@@ -7,13 +7,16 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from bot.core.record.timeline import Draft, Kind
 from bot.errors import JournalAway, NotReplicated
 from bot.store.connect import connect
+from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.store.replicas import reach_a_replica
 from tests.store.test_topologies import cluster_url, free_port, server, until  # noqa: F401 - a fixture among them
+from tests.worlds.clocks import WallClock
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -133,6 +136,46 @@ async def test_what_a_fail_over_lost_before_it_was_confirmed_is_not_confirmed(pa
 
 async def follows(redis):
     return (await redis.info("replication"))["master_link_status"] == "up"
+
+
+async def test_a_change_that_no_replica_confirms_is_refused_though_it_is_made(pair):
+    primary, replica, process = pair
+    records = RedisRecords(primary, rng=random.Random())
+    await records.put("unlock", "r1", {"phase": "confirmed"}, ttl=HOUR)
+    assert await records.update("unlock", "r1", {"phase": "armed"}, durably=True) == {"phase": "armed"}
+    assert await RedisRecords(replica, rng=random.Random()).get("unlock", "r1") == {"phase": "armed"}
+    process.send_signal(signal.SIGSTOP)
+
+    with pytest.raises(NotReplicated):
+        await records.update("unlock", "r1", {"phase": "releasing"}, durably=True)
+
+    assert await records.get("unlock", "r1") == {"phase": "releasing"}
+
+
+async def test_what_a_click_writes_together_is_one_trip_each(client, monkeypatch):
+    journal, records = (
+        RedisJournal(client, clock=WallClock(), rng=random.Random()),
+        RedisRecords(client, rng=random.Random()),
+    )
+    await records.put("unlock", "r1", {"phase": "confirmed"}, ttl=HOUR)
+    incident, _ = await journal.open(channel="C1", title="staging", by="U1", at=NOON)
+    trips = []
+    send = AbstractConnection.send_packed_command
+
+    async def counted(self, command, *more, **options):
+        trips.append(command)
+        await send(self, command, *more, **options)
+
+    drafts = [Draft(NOON, kind, "U1", "a", once=str(kind)) for kind in (Kind.GATE_DECIDED, Kind.UNLOCK_RELEASING)]
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counted)
+    for work in (
+        records.take_and_get("lease", "staging", holder="a", ttl=HOUR, record=("unlock", "r1")),
+        journal.append_all(incident.id, drafts),
+        records.update("unlock", "r1", {"phase": "releasing"}, durably=True),
+    ):
+        trips.clear()
+        await work
+        assert len(trips) == 1, trips
 
 
 async def test_a_redis_without_replicas_is_as_durable_as_it_gets(client):

@@ -72,6 +72,10 @@ async def exercise(journal, records):
 
     await records.put("request", "r", {"a": 1}, ttl=timedelta(hours=1))
     assert await records.update("request", "r", {"b": 2}) == {"a": 1, "b": 2}
+    assert await records.update("request", "r", {"b": 3}, and_is={"a": 1, "b": 2}, durably=True) == {"a": 1, "b": 3}
+    assert await records.update("request", "r", {"b": 4}, and_is={"a": 2}, durably=True) is None
+    lease = {"holder": "a", "ttl": timedelta(hours=1), "record": ("request", "r")}
+    assert await records.take_and_get("lease", "s", **lease) == (True, {"a": 1, "b": 3})
     assert await records.once("event", "e", ttl=timedelta(hours=1))
     assert await records.take("unlock", "s", holder="a", ttl=timedelta(hours=1))
     await records.give_back("unlock", "s", holder="a")

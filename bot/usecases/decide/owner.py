@@ -135,7 +135,11 @@ async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | 
     "Still running" counts until the person who said it withdraws it, even if ownership changes and
     whatever a new owner says; else it is the newest answer, unless it was withdrawn.
     """
-    said = await ANSWERS.get(world, f"{state}/{lock_id}") or Answers()
+    return _counting(await ANSWERS.get(world, f"{state}/{lock_id}"), lock_id)
+
+
+def _counting(said: Answers | None, lock_id: str) -> OwnerAnswer | None:
+    said = said or Answers()
     if said.objections:
         owner, at = max(said.objections.items(), key=lambda one: (one[1], one[0]))
         return OwnerAnswer(lock_id, owner, OwnerSays.RUNNING, at)
@@ -181,9 +185,9 @@ async def secure_answer(world: World, state: str, answer: OwnerAnswer) -> None:
     await ANSWERS.secure(world, f"{state}/{answer.lock_id}", has=has_it)
 
 
-async def secure_answers(world: World, state: str, lock_id: str) -> None:
-    """As `secure_answer`, for all that was answered about this lock, if anything was."""
-    await ANSWERS.secure(world, f"{state}/{lock_id}", has=lambda _: True)
+async def secured_answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
+    """As `answer_about`, from the very Redis that would outlive a fail-over. Raises NotReplicated."""
+    return _counting(await ANSWERS.secure(world, f"{state}/{lock_id}", has=lambda _: True), lock_id)
 
 
 async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:

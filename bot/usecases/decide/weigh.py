@@ -15,6 +15,7 @@ from bot.core.gate.inspection import Inspection
 from bot.core.people import BOT, Approval, Automatic, OwnerAnswer, Standing
 from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
 from bot.core.record.facts import GateDecided, draft_of
+from bot.core.record.timeline import Draft
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.inspect import inspect
@@ -88,16 +89,23 @@ async def weigh(
     Raises JournalAway: without the owner's answer there is no decision.
     """
     may_try = not (state.backend.can.shows_lock or dry_run) and await _is_eligible(world, user, channel)
-    inspection, standing, approval = await asyncio.gather(
+    inspection, standing, approval, answer = await asyncio.gather(
         inspect(world, state, lock_id=lock_id, by_trying=may_try),
         _standing(world, user, channel),
         approval_of(world, state.name.name, consent, channel),
+        # what is answered while the rest is being looked at is heard before anything is deleted
+        _answer(world, state, lock_id),
     )
     standing_there = "" if inspection.lock is None else inspection.lock.id
     meant = standing_there if lock_id is None else lock_id
-    answer = await answer_about(world, state.name.name, meant) if meant else None
+    if lock_id is None:
+        answer = await _answer(world, state, meant)
     requester = standing or await automatic(world, state.name.name, meant)
     return conclude(world, inspection, requester, meant, answer, approval)
+
+
+async def _answer(world: World, state: State, lock_id: str | None) -> OwnerAnswer | None:
+    return await answer_about(world, state.name.name, lock_id) if lock_id else None
 
 
 async def _standing(world: World, user: str, channel: str) -> Standing | None:
@@ -145,17 +153,21 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
     for finding in decision.verdict.refusals:
         world.meter.refusal(str(finding.rule))
     if request.incident:
-        facts = GateDecided(
-            request=request.id,
-            state=request.state,
-            lock_id=request.lock_id,
-            asked="unlock",
-            verdict=VerdictFacts.of(decision.verdict),
-            evidence=Evidence.of(decision.inspection),
-        )
-        text = f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict)
-        draft = draft_of(facts, world.clock.now(), "tflock", text, once=once)
-        await world.journal.append(request.incident, draft)
+        await world.journal.append(request.incident, decided(world, request, decision, once=once))
+
+
+def decided(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> Draft:
+    """The verdict with its evidence, for the timeline."""
+    facts = GateDecided(
+        request=request.id,
+        state=request.state,
+        lock_id=request.lock_id,
+        asked="unlock",
+        verdict=VerdictFacts.of(decision.verdict),
+        evidence=Evidence.of(decision.inspection),
+    )
+    text = f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict)
+    return draft_of(facts, world.clock.now(), "tflock", text, once=once)
 
 
 async def approval_of(world: World, state: str, consent: Consent | None, channel: str) -> Approval | None:

@@ -118,7 +118,7 @@ async def advance(
     world: World, hold_id: str, before: Collection[HoldPhase], after: HoldPhase, **fields: object
 ) -> HoldRecord | None:
     """Takes it to a phase, and sets the fields with it; None, and no change, if it is in none of those before."""
-    return await HOLDS.update(world, hold_id, only_if=("phase", frozenset(before)), phase=after, **fields)
+    return await HOLDS.update(world, hold_id, {"phase": after, **fields}, only_if=("phase", frozenset(before)))
 
 
 def new_uuid(hold_id: str, asked_at: datetime) -> str:

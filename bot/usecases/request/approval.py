@@ -46,7 +46,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
     facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=record.covers)
     once = f"approved/{request.id}/{at.isoformat()}"
     await write_down(world, request, facts, user, f"approved the unlock of {request.state}", once=once)
-    await start_release(world, request_id)
+    await start_release(world, record)
     await UNLOCKS.secure(world, request_id, has=lambda kept: kept is not None and kept.approved_at == at)
     says: Phrase = (f" approved the unlock of {request.state}, for which ", Person(record.asker, ""), " asked.")
     step = f"approved/{at.timestamp():.0f}"

@@ -52,13 +52,14 @@ async def move(world: World, request_id: str, step: Step, **fields: Any) -> Unlo
         return moved
     found = await UNLOCKS.get(world, request_id)
     if found is not None and found.phase is RequestPhase.CONFIRMED:
-        await start_release(world, request_id)  # does nothing, unless the process died before it could start it
+        await start_release(world, found)  # does nothing, unless the process died before it could start it
     raise NotPermitted("This unlock is already running; its message shows how far it is.")
 
 
-async def start_release(world: World, request_id: str) -> None:
+async def start_release(world: World, record: UnlockRecord) -> None:
     """Hands the release to a worker, once. Raises JournalAway."""
-    await world.jobs.start("release", request_id, key=f"release:{request_id}")
+    request = record.request
+    await world.jobs.start("release", request.id, request.state, key=f"release:{request.id}")
 
 
 async def start_ticks(world: World, request_id: str, armed_at: datetime) -> None:

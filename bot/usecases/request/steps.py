@@ -6,7 +6,7 @@ workers at the same time one takes the request along, and the other one finds th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import Enum
 
 from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
@@ -67,11 +67,16 @@ async def advance(
     step: Step,
     *,
     only_in: Collection[RequestPhase] | None = None,
+    and_is: Mapping[str, object] | None = None,
+    durably: bool = False,
     **fields: object,
 ) -> UnlockRecord | None:
     """Takes the step, and sets the fields with it; None, and nothing is changed, if it may not be taken (any more).
 
-    `only_in` are the phases that the caller means, where those are fewer. Raises JournalAway.
+    `only_in` are the phases that the caller means, where those are fewer, and `and_is` what other fields hold.
+    Raises JournalAway; `durably` raises NotReplicated if a fail-over of Redis could lose it.
     """
     before = step.before if only_in is None else step.before & frozenset(only_in)
-    return await UNLOCKS.update(world, request_id, only_if=("phase", before), phase=step.after, **fields)
+    return await UNLOCKS.update(
+        world, request_id, only_if=("phase", before), and_is=and_is, durably=durably, phase=step.after, **fields
+    )

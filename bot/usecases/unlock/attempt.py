@@ -18,21 +18,21 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, LockPlace, PlaceKind, PlaceRelease, ReleaseResult
-from bot.core.people import Automatic
+from bot.core.people import Automatic, OwnerAnswer, Standing
 from bot.core.phrase import Phrase, Quoted, joined, plain
 from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
-from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
-from bot.usecases.decide.owner import answer_about, secure_answers
-from bot.usecases.decide.weigh import Decision, record_decision
+from bot.usecases.decide.owner import answer_about, secured_answer_about
+from bot.usecases.decide.weigh import Decision, decided, record_decision
 from bot.usecases.hold.swap import begin, swap
 from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.shelf import secure_entry
 from bot.usecases.unlock.task import Task, decide_on, deleted_in, fingerprint
-from bot.usecases.world import World
+from bot.usecases.world import World, all_ended
 
 log = structlog.get_logger()
 
@@ -50,7 +50,13 @@ _NO_REPLICA = "no replica of Redis has confirmed the intent, and nothing is dele
 
 _BY_READING: Phrase = ("the outcome was settled by reading: the lock is gone",)
 
+_JUST_NOW = 0.25
+"""Seconds: what people said longer ago is asked again before the delete. Replicas that are slow let it grow older."""
+
 Check: TypeAlias = Callable[[], Awaitable[None]]
+
+Heard: TypeAlias = tuple[OwnerAnswer | None, Standing | Automatic]
+"""The owner's answer, and who asks: of an automatic release, whether someone has stopped it."""
 
 
 class TakenBack(TflockError):
@@ -123,30 +129,35 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     request = task.request
     before = world.clock.running() + world.policy.evidence_max_age.total_seconds()
     decision = await decide_on(world, task)
-    await record_decision(world, request, decision, once=_once(task, decision))
+    is_gone, ruling = decision.is_gone(request.lock_id), decision.verdict.ruling
+    if is_gone or ruling is not Ruling.ALLOW:  # else it is written down together with the intent
+        await record_decision(world, request, decision, once=_once(task, decision))
     report = UnlockReport(
         request, UnlockStage.RELEASING, decision.inspection, decision.verdict, tries=number,
         approver=task.consent.user if task.consent else "", approval=world.approvers(request.state),
     )  # fmt: skip
-    if decision.is_gone(request.lock_id):
+    if is_gone:
         return gone(task, decision)
-    if decision.verdict.ruling is Ruling.REFUSE:
+    if ruling is Ruling.REFUSE:
         return _refused(task, decision, report)
-    if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+    if ruling is Ruling.NEEDS_APPROVAL:
         return replace(report, stage=UnlockStage.CHECKED)
 
-    await still_ours()
     standing = decision.inspection.seen.places_of(request.lock_id)
+    asked_at = world.clock.running()
     try:
-        task = await _intend(world, task, decision)
+        task, heard = await _intend(world, task, decision, still_ours)
     except NotReplicated:
         kept = tuple(PlaceRelease(place, ReleaseResult.NOT_SENT, _NO_REPLICA) for place in standing)
         return await _concluded(world, task, replace(report, places=kept))
     places: list[PlaceRelease] = []
     for place in standing:
-        if places:  # should this worker not come to the end
-            await UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))
-        _, changed = await asyncio.gather(still_ours(), _changed(world, task, decision, before))
+        if places or world.clock.running() - asked_at > _JUST_NOW:
+            halves = tuple(map(PlaceFacts.of, places)) or task.record.halves  # should this worker not come to the end
+            _, heard, _ = await all_ended(
+                still_ours(), _heard(world, request, decision), UNLOCKS.update(world, request.id, halves=halves)
+            )
+        changed = _changed(world, decision, heard, before)
         if changed:
             places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))
         else:
@@ -168,13 +179,22 @@ def _once(task: Task, decision: Decision) -> str:
     return f"{once}/{decision.inspection.at.isoformat()}" if is_free_to_go else once
 
 
-async def _changed(world: World, task: Task, decision: Decision, before: float) -> Phrase:
-    """What the decision rested on and does not hold at this instant; nothing, if it may be carried out."""
-    request = task.request
-    if await answer_about(world, request.state, request.lock_id) != decision.answer:
-        return ("the owner has just answered",)
+async def _heard(world: World, request: UnlockRequest, decision: Decision, *, secured: bool = False) -> Heard:
+    """What people have said by now. `secured`: as it would outlive a fail-over of Redis, or raises NotReplicated."""
     asked = decision.case.requester
-    if isinstance(asked, Automatic) and await automatic(world, request.state, request.lock_id) != asked:
+    answer = secured_answer_about if secured else answer_about
+    said = answer(world, request.state, request.lock_id)
+    if not isinstance(asked, Automatic):
+        return await said, asked
+    return await asyncio.gather(said, automatic(world, request.state, request.lock_id))
+
+
+def _changed(world: World, decision: Decision, heard: Heard, before: float) -> Phrase:
+    """What the decision rested on and does not hold at this instant; nothing, if it may be carried out."""
+    answer, requester = heard
+    if answer != decision.answer:
+        return ("the owner has just answered",)
+    if requester != decision.case.requester:
         return ("someone has just stopped it",)
     if world.clock.running() > before:
         return ("the evidence has grown old",)
@@ -209,8 +229,9 @@ def _unread(kind: PlaceKind) -> PlaceRelease:
     return PlaceRelease(LockPlace(kind, "", "", None), ReleaseResult.NOT_KNOWN, "it could not be read again")
 
 
-async def _intend(world: World, task: Task, decision: Decision) -> Task:
-    """The intent is on the timeline before the delete. Raises JournalAway or TakenBack: then nothing is deleted.
+async def _intend(world: World, task: Task, decision: Decision, still_ours: Check) -> tuple[Task, Heard]:
+    """The decision and the intent are on the timeline before the delete. Raises JournalAway or TakenBack: then nothing
+    is deleted. Returns what people have said after that.
 
     Raises NotReplicated if a fail-over of Redis could lose the intent, or the owner's answer, or has lost the intent.
     """
@@ -224,21 +245,25 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     text, once = begun.format(request.state), f"releasing/{request.id}/{task.round}"
     if hold:
         await begin(world, hold, request, task.by)
-    draft = draft_of(facts, world.clock.now(), task.by, text, once=once)
-    entry = (await world.journal.append(request.incident, draft)).entry
+    evidence = decided(world, request, decision, once=_once(task, decision))
+    intent = draft_of(facts, world.clock.now(), task.by, text, once=once)
+    _, (_, added) = await all_ended(still_ours(), world.journal.append_all(request.incident, (evidence, intent)))
 
     intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
-    # `sent` before anything is: should this worker die now, the next one takes it that a delete may have arrived
-    moved = await advance(world, request.id, Step.INTEND, sent=True, owner=owner or "", intended=intended, lock=seen)
+    # Only now that the intent is on the timeline, so that an outcome that is ours always has one before it. `sent`
+    # before anything is: should this worker die now, the next one takes it that a delete may have arrived.
+    _, moved, _, heard = await all_ended(
+        still_ours(),
+        advance(
+            world, request.id, Step.INTEND, durably=True, sent=True, owner=owner or "", intended=intended, lock=seen
+        ),
+        secure_entry(world, request.incident, added.entry),
+        _heard(world, request, decision, secured=True),
+    )
     if moved is None:
         raise TakenBack(request.id)
-    await asyncio.gather(
-        secure_entry(world, request.incident, entry),
-        UNLOCKS.secure(world, request.id, has=lambda kept: kept is not None and kept.sent),
-        secure_answers(world, request.state, request.lock_id),
-    )
-    return replace(task, intended=intended)
+    return replace(task, intended=intended), heard
 
 
 async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockReport:

@@ -20,14 +20,14 @@ from bot.core.record.evidence import PlaceFacts
 from bot.core.reports.unlock import UnlockReport
 from bot.usecases.decide.automatic import is_time_over
 from bot.usecases.decide.weigh import record_decision
-from bot.usecases.lease import lease
+from bot.usecases.lease import TTL, lease
 from bot.usecases.queue.waiting_list import look_soon
-from bot.usecases.request.record import RequestPhase
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
 from bot.usecases.unlock.countdown import show_countdown
 from bot.usecases.unlock.outcome import ask_for_approval, settle, tell_settled
-from bot.usecases.unlock.task import Task, decide_on, fingerprint, load
+from bot.usecases.unlock.task import Task, decide_on, fingerprint, load, task_of
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -41,13 +41,26 @@ TICK = timedelta(seconds=10)
 _PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED})
 
 
-async def release(world: World, request_id: str, *, worker: str) -> None:
-    """Carries a confirmed request out. Raises JournalAway, UpstreamError or Busy: then it must be tried again."""
-    task = await load(world, request_id)
-    if task is None:
-        return
-    async with _alone(world, task, worker) as still_ours:
-        task = await load(world, request_id)
+async def release(world: World, request_id: str, *, worker: str, state: str = "") -> None:
+    """Carries a confirmed request out. Raises JournalAway, UpstreamError or Busy: then it must be tried again.
+
+    `state` is the request's; a job that an earlier version queued does not say it.
+    """
+    if not state:
+        known = await load(world, request_id)
+        if known is None:
+            return
+        state = known.state.name.name
+    record: UnlockRecord | None = None
+    name, holder = f"state/{state}", f"{worker}/{world.new_id()}"
+
+    async def take() -> bool:
+        nonlocal record
+        is_taken, record = await UNLOCKS.get_leased(world, request_id, lease=name, holder=holder, ttl=TTL)
+        return is_taken
+
+    async with lease(world.records, name, holder=holder, patience=_patience(world), take=take) as still_ours:
+        task = task_of(world, record)  # as it was when the lease had been taken: since then it is ours alone
         if task is None:
             return
         if task.phase is RequestPhase.SETTLED:
@@ -178,6 +191,9 @@ def _is_late(world: World, task: Task) -> bool:
 
 def _alone(world: World, task: Task, worker: str) -> AbstractAsyncContextManager[Check]:
     """One job at a time per state, also of the same worker."""
-    patience = world.policy.release_deadline + timedelta(seconds=30)
     holder = f"{worker}/{world.new_id()}"
-    return lease(world.records, f"state/{task.state.name.name}", holder=holder, patience=patience)
+    return lease(world.records, f"state/{task.state.name.name}", holder=holder, patience=_patience(world))
+
+
+def _patience(world: World) -> timedelta:
+    return world.policy.release_deadline + timedelta(seconds=30)

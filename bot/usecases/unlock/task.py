@@ -60,7 +60,11 @@ class Task:
 
 async def load(world: World, request_id: str) -> Task | None:
     """The request as it is now; None if there is nothing (more) to be carried out for it. Raises JournalAway."""
-    record = await UNLOCKS.get(world, request_id)
+    return task_of(world, await UNLOCKS.get(world, request_id))
+
+
+def task_of(world: World, record: UnlockRecord | None) -> Task | None:
+    """As `load`, of a record that was read."""
     if record is None or record.phase not in _CARRIED_OUT:
         return None
     request = record.request

@@ -177,6 +177,25 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
     await world.jobs.start("recheck", request.id, str(tick), key=f"recheck:{request.id}:{tick}", at=at)
 
 
+async def confirm_own(
+    world: World, request_id: str, *, state: str, lock_id: str, user: str, message: str, click: str = ""
+) -> bool:
+    """As `confirm`, by the person who asked, on the message of their request: taken in one write, without asking Slack.
+
+    What they may do was seen when they asked, and the gate looks again before anything is deleted: if they may not any
+    more, it refuses, and the buttons are there again. False, and no change, for any other click. Raises JournalAway.
+    """
+    record = await advance(
+        world, request_id, Step.CONFIRM,
+        and_is={"state": state, "lock_id": lock_id, "user": user, "ts": message},
+        by=user, confirmed_at=world.clock.now(), click=click, hold_for=None, hold="",
+    )  # fmt: skip
+    if record is None:
+        return False
+    await _hand_over(world, record)
+    return True
+
+
 async def confirm(
     world: World, request_id: str, *, lock_id: str, user: str, click: str = "", hold: bool = False
 ) -> None:
@@ -195,9 +214,14 @@ async def confirm(
         wish = wanted if hold else {"hold_for": None, "hold": ""}
         record = await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=now, click=click, **wish)
     if record.phase is RequestPhase.CONFIRMED:
-        what = "that the lock of {} is swapped for a hold" if record.hold else "the unlock of {}"
-        await _requested(world, record, record.confirmed_at, f"confirmed {what.format(record.request.state)}")
-        await start_release(world, request_id)
+        await _hand_over(world, record)
+
+
+async def _hand_over(world: World, record: UnlockRecord) -> None:
+    what = "that the lock of {} is swapped for a hold" if record.hold else "the unlock of {}"
+    await _requested(world, record, record.confirmed_at, f"confirmed {what.format(record.request.state)}")
+    # not at the same time: who wants it is on the timeline before anyone acts on it, also if this process ends here
+    await start_release(world, record)
 
 
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None, click: str = "") -> UnlockReport:

@@ -43,6 +43,6 @@ async def _hand_on(world: World, record: UnlockRecord | KillRecord) -> None:
         if is_confirmed and not record.cancelled:
             await start_kill(world, request)
     elif is_confirmed:
-        await start_release(world, request)
+        await start_release(world, record)
     elif record.phase is RequestPhase.ARMED and not record.ticks:
         await start_ticks(world, request, since)

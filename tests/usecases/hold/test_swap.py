@@ -211,7 +211,7 @@ def test_an_owner_who_says_that_it_runs_keeps_what_is_not_swapped_yet(left_behin
     click(paper)
 
     async def fault(name):
-        if WORKER.get() and name == when:
+        if WORKER.get() and name.startswith(when):
             token = WORKER.set("")
             answer = OwnerAnswer("lock-1", "U0ELLIOTT", OwnerSays.RUNNING, paper.clock.now())
             await record_answer(paper.ports, STATE, answer, incident="")

@@ -522,7 +522,7 @@ def killed_at(town, step):
     passed = []
 
     async def fault(name):
-        if WORKER.get() and name == step and not passed:
+        if WORKER.get() and name.startswith(step) and not passed:
             passed.append(name)
             town.switchboard.dead.add(WORKER.get())
 

@@ -64,12 +64,19 @@ class MemoryJournal:
         await self.switchboard.pass_through(f"append {draft.kind}")
         if incident_id not in self.kept:
             raise JournalAway(f"there is no incident {incident_id}")
-        earlier = self._once.get((incident_id, draft.once or ""))
-        if earlier is not None:
-            return Appended(earlier, added=False)
-        entry = self._add(incident_id, draft)
-        await self.switchboard.pass_through(f"appended {draft.kind}")
-        return Appended(entry, added=True)
+        appended = self._once_added(incident_id, draft)
+        if appended.added:
+            await self.switchboard.pass_through(f"appended {draft.kind}")
+        return appended
+
+    async def append_all(self, incident_id: str, drafts: Sequence[Draft]) -> tuple[Appended, ...]:
+        kinds = " ".join(str(draft.kind) for draft in reversed(drafts))  # the last is what the others are for
+        await self.switchboard.pass_through(f"append {kinds}")
+        if incident_id not in self.kept:
+            raise JournalAway(f"there is no incident {incident_id}")
+        added = tuple([self._once_added(incident_id, draft) for draft in drafts])
+        await self.switchboard.pass_through(f"appended {kinds}")
+        return added
 
     async def secure(self, incident_id: str, entry_id: str) -> Entry | None:
         await self.switchboard.pass_through("secure timeline")
@@ -156,6 +163,10 @@ class MemoryJournal:
     def _current(self, channel: str) -> Incident | None:
         return next((one for one in self.kept.values() if one.channel == channel and one.is_open), None)
 
+    def _once_added(self, incident_id: str, draft: Draft) -> Appended:
+        earlier = self._once.get((incident_id, draft.once or ""))
+        return Appended(earlier or self._add(incident_id, draft), added=earlier is None)
+
     def _add(self, incident_id: str, draft: Draft) -> Entry:
         log, said, now = self.logs[incident_id], recordable(draft), self.clock.now()
         prev, entry_id = (log[-1].hash, str(len(log) + 1)) if log else (GENESIS, "1")
@@ -196,15 +207,19 @@ class MemoryRecords:
         changes: Mapping[str, Any],
         *,
         only_if: tuple[str, Sequence[object]] | None = None,
+        and_is: Mapping[str, object] | None = None,
+        durably: bool = False,
     ) -> dict[str, Any] | None:
         await self.switchboard.pass_through(f"update {kind}")
         record = self._record(kind, key)
         if record is None or (only_if is not None and record.get(only_if[0]) not in only_if[1]):
             return None
+        if any(name not in record or record[name] != value for name, value in (and_is or {}).items()):
+            return None
         _, until = self._kept["record", kind, key]
         self._kept["record", kind, key] = json.dumps(record | dict(changes)), until
         await self.switchboard.pass_through(f"updated {kind}")
-        return self._record(kind, key)
+        return await self.secure(kind, key) if durably else self._record(kind, key)
 
     async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
         await self.switchboard.pass_through(f"swap {kind}")
@@ -237,6 +252,11 @@ class MemoryRecords:
             return False
         self._set("lease", kind, key, holder, ttl)
         return True
+
+    async def take_and_get(
+        self, kind: str, key: str, *, holder: str, ttl: timedelta, record: tuple[str, str]
+    ) -> tuple[bool, dict[str, Any] | None]:
+        return await self.take(kind, key, holder=holder, ttl=ttl), self._record(*record)
 
     async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
         await self.switchboard.pass_through(f"renew {kind}")
