@@ -55,7 +55,9 @@ ONCE_MORE_AFTER = timedelta(minutes=5)
 
 _AT_ONCE = 40
 _LONGEST_READ = timedelta(milliseconds=250)
-"""How long the worker waits in Redis for the next job, which ends the wait at once. A full worker looks as often."""
+"""How long the worker waits in Redis for the next job, which ends the wait at once. A full worker looks as often, and
+so does every worker for jobs whose time has come: of what an idle one costs, most is these two questions.
+"""
 
 _AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
 
@@ -220,7 +222,7 @@ def new_worker(docket: Docket, *, name: str) -> Worker:
         redelivery_timeout=REDELIVER_AFTER,
         reconnection_delay=timedelta(seconds=1),
         minimum_check_interval=_LONGEST_READ,
-        scheduling_resolution=timedelta(milliseconds=100),
+        scheduling_resolution=_LONGEST_READ,
     )
 
 

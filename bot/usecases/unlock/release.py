@@ -60,7 +60,7 @@ async def release(world: World, request_id: str, *, worker: str, state: str = ""
         return is_taken
 
     async with lease(world.records, name, holder=holder, patience=_patience(world), take=take) as still_ours:
-        task = task_of(world, record)  # as it was when the lease had been taken: since then it is ours alone
+        task = task_of(world, record)  # as it was after the lease was taken: since then nobody else changes it
         if task is None:
             return
         if task.phase is RequestPhase.SETTLED:

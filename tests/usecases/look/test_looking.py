@@ -81,7 +81,7 @@ async def test_a_free_state_is_written_without_a_verdict(scene):
 
 async def test_outside_an_incident_nothing_is_written(scene):
     await scene.dead_lock()
-    report = await status(scene.ports, "staging", question())
+    report = await status(scene.ports, "staging", question(channel="C0ELSEWHERE"))
 
     await write_look(scene.ports, report, question(channel="C0ELSEWHERE"))
 
