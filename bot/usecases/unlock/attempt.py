@@ -153,10 +153,9 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     places: list[PlaceRelease] = []
     for place in standing:
         if places or world.clock.running() - asked_at > _JUST_NOW:
-            halves = tuple(map(PlaceFacts.of, places)) or task.record.halves  # should this worker not come to the end
-            _, heard, _ = await all_ended(
-                still_ours(), _heard(world, request, decision), UNLOCKS.update(world, request.id, halves=halves)
-            )
+            halves = tuple(map(PlaceFacts.of, places))  # should this worker not come to the end
+            noted = [UNLOCKS.update(world, request.id, halves=halves)] if halves else []
+            _, heard, *_ = await all_ended(still_ours(), _heard(world, request, decision), *noted)
         changed = _changed(world, decision, heard, before)
         if changed:
             places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))

@@ -181,6 +181,28 @@ def test_an_answer_that_comes_between_the_decision_and_the_delete_is_heard(left_
     assert set(paper.store.texts) == set(paper.kinds)
 
 
+@pytest.mark.parametrize(("objects", "outcome"), [(True, "refused"), (False, "released")])
+def test_an_answer_that_comes_while_a_replica_is_slow_is_heard(left_behind, objects, outcome):
+    paper = left_behind()
+    confirm(paper)
+
+    async def fault(name):
+        if WORKER.get() and name == "secure timeline":
+            await asyncio.sleep(0.4)
+            if objects:
+                token = WORKER.set("")
+                answer = OwnerAnswer("lock-1", "U0ELLIOTT", OwnerSays.RUNNING, paper.clock.now())
+                await record_answer(paper.ports, STATE, answer, incident="")
+                WORKER.reset(token)
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(60)
+
+    assert paper.outcomes() == [outcome]
+    assert set(paper.store.texts) == (set(paper.kinds) if objects else set())
+
+
 def test_an_unlock_that_is_called_off_at_the_last_moment_is_not_carried_out(left_behind):
     paper = left_behind()
     paper.run(unlock.arm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
