@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+LEASE = "lease"
+"""The kind of the leases that one worker at a time has."""
+
 
 @dataclass(frozen=True, slots=True)
 class TakenUp:

@@ -11,11 +11,10 @@ from functools import partial
 import structlog
 
 from bot.errors import JournalAway, TflockError
-from bot.ports.records import Records
+from bot.ports.records import LEASE, Records
 
 log = structlog.get_logger()
 
-LEASE = "lease"
 TTL = timedelta(seconds=15)
 _RENEW_EVERY = 4.0
 _ASK_EVERY = 0.5

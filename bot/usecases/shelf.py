@@ -14,7 +14,7 @@ from bot.core.codec import RECORDS, changes, read, written
 from bot.core.record.redact import texts_redacted
 from bot.core.record.timeline import Entry
 from bot.errors import NotReplicated
-from bot.usecases.lease import LEASE
+from bot.ports.records import LEASE
 from bot.usecases.world import World
 
 T = TypeVar("T")
