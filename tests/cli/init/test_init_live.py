@@ -496,8 +496,11 @@ async def test_a_library_that_is_not_installed_is_named(world, chosen, monkeypat
     monkeypatch.setitem(sys.modules, "google.auth", None)
     found = gathered_of(world)
     del found.states[0].keys.values["access_token_env"]
+    other = Keys("gcs", {**found.states[0].keys.values, "prefix": "other"})
+    found.states.append(State("other", Place("other/backend.tf", 2), other, name="two"))
 
     text = await looked(found, environ={})
 
     assert 'pip install "tflock[gcp]"' in text
+    assert text.count("the versions of one, the versions of two were not listed: ") == 1
     assert "one:  # live/backend.tf:2" in text

@@ -59,13 +59,13 @@ async def _written(context: Context, states: Sequence[State]) -> dict[str, list[
         if not context.systems.lacking(section)
     }
     seen, failed = await all_within(work, _WRITINGS_WITHIN)
-    context.say_failed({name: why for (name, _), why in failed.items()}, "has versions that were not looked at")
-    written = dict[str, list[tuple[Writing, ...]]]()
+    unlisted, written = {name: why for (name, _), why in failed.items()}, dict[str, list[tuple[Writing, ...]]]()
     for (name, _), each in seen.items():
         if isinstance(each, Found):
             written.setdefault(name, []).append(each.value)
         else:
-            context.say(f"the versions of {name} were not listed: {why_not(each)}")
+            unlisted[name] = why_not(each)
+    context.say_failed({f"the versions of {name}": why for name, why in unlisted.items()}, "were not listed")
     return written
 
 
