@@ -10,7 +10,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.installed
 SOURCES := bot handlers tests
 
-.PHONY: help setup demo test check lint nightly bench pictures fmt lock clean
+.PHONY: help setup demo test check lint nightly soak bench pictures fmt lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ nightly: $(DEV) ## hunt unlocks for hours: 100,000 worlds of the model, 10,000 h
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
 		tests/usecases/unlock/test_release_machine.py tests/usecases/unlock/test_people_machine.py \
 		tests/usecases/unlock/test_auto_release_machine.py
+
+soak: $(DEV) ## steady commands for 30 minutes: what the processes and Redis hold, each minute
+	@SOAK_MINUTES=30 $(BIN)/python -m pytest -s -q -m bench tests/bench/test_soak.py
 
 bench: $(DEV) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench

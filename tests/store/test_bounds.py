@@ -10,6 +10,7 @@ import pytest
 from bot.store.chain import head_key, log_key, once_key
 from bot.store.redis_journal import RedisJournal
 from tests.worlds.clocks import SetClock
+from tests.worlds.key_families import without_bound
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEPT = timedelta(days=30)
@@ -71,3 +72,20 @@ async def test_every_key_of_a_closed_incident_lives_as_long_as_the_retention_say
     assert all(KEPT.total_seconds() - 600 <= seconds <= KEPT.total_seconds() for seconds in lives)
     assert not await client.exists("tflock:channel:C1")
     assert await client.zrange("tflock:incidents:open", 0, -1) == []
+
+
+async def test_a_key_that_would_stay_for_ever_is_found_and_an_open_incidents_keys_are_not(client, journal, clock):
+    opened_now, closed = await opened(journal, clock, "C1"), await opened(journal, clock, "C2")
+    await journal.close(closed.id, by="U1", at=clock.now())
+    assert await without_bound(client) == []
+
+    await client.hset("tflock:record:odd:1", "there", "1")
+    await client.persist(head_key(closed.id))
+    await client.zadd("tflock:incidents", {"inc-gone": 1})
+
+    assert sorted(await without_bound(client)) == [
+        "tflock:incidents: 3, at most 2",
+        "tflock:record:odd:1",
+        head_key(closed.id),
+    ]
+    assert await client.ttl(head_key(opened_now.id)) == -1
