@@ -82,6 +82,7 @@ class NewsRecord:
     operation: str
     version: str
     is_told: bool = False
+    is_since_known: bool = True
 
     @property
     def id(self) -> str:
@@ -127,7 +128,14 @@ def fact_id(news: OwnerNews, asker: str, request: str) -> str:
 
 
 def fact_of(
-    news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spoken: Spoken, *, at: datetime
+    news: OwnerNews,
+    lock: LockInfo,
+    run: Run | None,
+    waiting: int,
+    spoken: Spoken,
+    *,
+    at: datetime,
+    is_since_known: bool,
 ) -> NewsRecord:
     return NewsRecord(
         news=news,
@@ -139,6 +147,7 @@ def fact_of(
         created=lock.created,
         operation=lock.operation,
         version=lock.version,
+        is_since_known=is_since_known,
     )
 
 
@@ -184,4 +193,5 @@ def owner_message(
         link=record.links.get(main.spoken.request, ""),
         status=OwnerMessageStatus.MOVED if is_moved else status,
         disturbs=record.disturbs,
+        is_since_known=all(fact.is_since_known for fact in facts),
     )

@@ -16,13 +16,17 @@ from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.reports.home import row_of
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.run import CancelResult, Pipeline, RunRef
 from bot.core.systems import HCP
 from bot.slack.render import status_message
+from bot.slack.render.owner import owner_message as shown_to_owner
 from bot.slack.render.plain import overview_lines, status_lines, to_json
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.weigh import Consent, weigh
+from bot.usecases.owner.record import OwnerMessageKey, OwnerMessageRecord, facts_at, owner_message
+from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.world import State, World
 from tests.backends.hcp.world import ORGANIZATION
 from tests.worlds.ci.sources import source_of
@@ -231,6 +235,23 @@ async def test_a_lock_of_an_account_says_since_when_or_that_this_is_not_known(ga
     assert any("2 h" in text for text in texts) is is_known
     assert (row_of("network", inspection.seen).created is None) is not is_known
     assert (to_json(StatusReport(inspection, None))["lock"]["created"] is None) is not is_known
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_the_owner_of_an_accounts_lock_reads_no_time_at_which_they_would_have_taken_it(gate, hcp, is_known):
+    taken = ago(hours=2)
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
+    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+    inspection = (await decided(gate)).inspection
+
+    await write_to_owner(gate, OwnerNews.ASKED, inspection, asker="U0PARKER", channel=CHANNEL, incident="")
+    place = OwnerMessageKey("network", inspection.lock.id, "U0ELLIOTT")
+    told = owner_message(
+        inspection.state, place, await facts_at(gate, place), OwnerMessageRecord(), None, is_moved=False
+    )
+
+    assert (" took it at " in str(shown_to_owner(told).blocks)) is is_known
+    assert "took it" in str(shown_to_owner(told).blocks)
 
 
 async def test_the_owners_word_on_one_lock_of_an_account_says_nothing_of_its_next_one(gate, hcp):

@@ -65,7 +65,7 @@ class LeftBehind:
     async def asked_for(self):
         """The message with the button."""
         if self.world.is_persons:
-            await self.scene.checklist(f"unlock {self.name}", "A person holds it")
+            await self.scene.checklist(f"unlock {self.name}", "Ask the owner to press")
             await self.scene.click(await self.scene.letter(self.name), "owner.dead", user=ELLIOTT)
             await self.scene.letter(self.name, "You said: it's dead")
         button = "[Approve and unlock]" if self.world.needs_two else f"[Unlock {self.name}]"
