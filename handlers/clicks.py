@@ -51,7 +51,9 @@ async def run(world: World, action_id: str, said: str, asker: Asker) -> str:
     click, value = CLICKS.get(action_id), parse_button(said)
     if click is None or value is None:
         raise NotPermitted("tflock no longer knows this button. Nothing was changed.")
-    if action_id == CONFIRM and await unlock.confirm_own(
+    # of a click that is taken up, `confirm` sees first what was done for it: by now its request may be offered again
+    is_first = action_id == CONFIRM and not asker.is_again
+    if is_first and await unlock.confirm_own(
         world, value.request, state=value.state, lock_id=value.lock_id, message=asker.message, **_by(asker)
     ):
         return "ok"

@@ -18,6 +18,8 @@ from bot.usecases.record.lifecycle import enter, note
 from bot.usecases.request import approval
 from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
+from handlers import clicks
+from handlers.asker import Asker
 from tests.worlds.memory.memory import WORKER, Killed, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
@@ -86,6 +88,17 @@ def confirming(paper):
 
     async def act(*, is_again):
         await unlock.confirm(paper.ports, request, lock_id="lock-1", user=QUINN, click=CLICK)
+
+    return act
+
+
+def confirming_their_own(paper):
+    request = asked(paper)
+    message = paper.run(UNLOCKS.get(paper.ports, request)).request.ts
+
+    async def act(*, is_again, click=CLICK):
+        asker = Asker(QUINN, CHANNEL, "", "", click, message=message, is_again=is_again)
+        await clicks.run(paper.ports, clicks.CONFIRM, f"{STATE} lock-1 {request}", asker)
 
     return act
 
@@ -166,6 +179,22 @@ def test_killed_at_any_step_and_taken_up_it_releases_the_lock_once(left_behind, 
     assert not paper.messenger.all(Checklist)[2:]
 
 
+@pytest.mark.parametrize("step", range(1, 7))
+def test_an_own_click_that_is_killed_and_taken_up_releases_the_lock_once(left_behind, step):
+    paper = left_behind()
+    act = confirming_their_own(paper)
+
+    is_through, calls = killed_at(paper, step, act)
+    paper.run(act(is_again=True))
+    paper.pass_time(30)
+
+    assert is_through is (step == 6)
+    assert calls == min(step, 5)
+    assert paper.store.texts == {}
+    found = kinds(paper)
+    assert (found["unlock.requested"], found["unlock.releasing"], found["unlock.released"]) == (1, 1, 1)
+
+
 @pytest.mark.parametrize("name", ["confirm", "arm"])
 def test_another_click_on_what_is_carried_out_is_still_told_so(left_behind, name):
     make, how = CLICKS[name]
@@ -191,6 +220,24 @@ def test_a_click_that_is_taken_up_after_the_request_has_ended_does_nothing_more(
     paper.pass_time(30)
 
     assert kinds(paper) == before
+
+
+@pytest.mark.parametrize("is_again", [True, False], ids=["taken up", "clicked again"])
+def test_a_click_whose_outcome_offers_the_buttons_again_is_carried_out_again_by_another_click_only(
+    left_behind, is_again
+):
+    paper = left_behind(settled=False)
+    act = confirming_their_own(paper)
+    paper.run(act(is_again=False))
+    paper.pass_time(30)
+    assert kinds(paper)["unlock.failed"] == 1
+    paper.pass_time(400)  # by now it would be safe
+
+    paper.run(act(is_again=True) if is_again else act(is_again=False, click="click/another"))
+    paper.pass_time(30)
+
+    assert (paper.store.texts != {}) is is_again
+    assert kinds(paper)["unlock.requested"] == (1 if is_again else 2)
 
 
 @pytest.mark.parametrize("step", range(1, 12))
