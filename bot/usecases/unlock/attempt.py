@@ -6,7 +6,7 @@ Before each place is deleted, what the decision rests on is asked for again: a w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -31,7 +31,7 @@ from bot.usecases.hold.swap import begin, swap
 from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.shelf import secure_entry
-from bot.usecases.unlock.task import Task, decide_on, deleted_in, fingerprint
+from bot.usecases.unlock.task import Task, decide_on, deleted_in, fingerprint, load
 from bot.usecases.world import World, all_ended
 
 log = structlog.get_logger()
@@ -148,14 +148,14 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     try:
         task, heard = await _intend(world, task, decision, still_ours)
     except NotReplicated:
+        if await load(world, request.id) is None:  # else this would be shown over their "cancelled", and stay
+            raise TakenBack(request.id) from None
         kept = tuple(PlaceRelease(place, ReleaseResult.NOT_SENT, _NO_REPLICA) for place in standing)
         return await _concluded(world, task, replace(report, places=kept))
     places: list[PlaceRelease] = []
     for place in standing:
         if places or world.clock.running() - asked_at > _JUST_NOW:
-            halves = tuple(map(PlaceFacts.of, places))  # should this worker not come to the end
-            noted = [UNLOCKS.update(world, request.id, halves=halves)] if halves else []
-            _, heard, *_ = await all_ended(still_ours(), _heard(world, request, decision), *noted)
+            heard = await _heard_again(world, request, decision, still_ours, places)
         changed = _changed(world, decision, heard, before)
         if changed:
             places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))
@@ -186,6 +186,17 @@ async def _heard(world: World, request: UnlockRequest, decision: Decision, *, se
     if not isinstance(asked, Automatic):
         return await said, asked
     return await asyncio.gather(said, automatic(world, request.state, request.lock_id))
+
+
+async def _heard_again(
+    world: World, request: UnlockRequest, decision: Decision, still_ours: Check, places: Sequence[PlaceRelease]
+) -> Heard:
+    """What people say now. What became of the `places` so far is kept, should this worker not come to the end."""
+    noted = [UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))] if places else []
+    began = world.clock.running()
+    _, heard, *_ = await all_ended(still_ours(), _heard(world, request, decision), *noted)
+    is_old = world.clock.running() - began > _JUST_NOW  # one of the others was slow
+    return await _heard(world, request, decision) if is_old else heard
 
 
 def _changed(world: World, decision: Decision, heard: Heard, before: float) -> Phrase:

@@ -15,7 +15,7 @@ from bot.core.policy import Policy
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
-from bot.errors import JournalAway, NotPermitted, Unreachable
+from bot.errors import JournalAway, NotPermitted, NotReplicated, Unreachable
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
@@ -201,6 +201,56 @@ def test_an_answer_that_comes_while_a_replica_is_slow_is_heard(left_behind, obje
 
     assert paper.outcomes() == [outcome]
     assert set(paper.store.texts) == (set(paper.kinds) if objects else set())
+
+
+@pytest.mark.parametrize(("objects", "left"), [(True, {PlaceKind.ITEM}), (False, set())])
+def test_an_answer_that_comes_while_the_first_place_is_noted_slowly_is_heard_before_the_second(
+    left_behind, objects, left
+):
+    paper = left_behind()
+    confirm(paper)
+    deleted = []
+    paper.store.on_delete = lambda kind, _: deleted.append(kind)
+
+    async def fault(name):
+        if name == "update unlock" and len(deleted) == 1:
+            await asyncio.sleep(0.4)
+            if objects:
+                answer = OwnerAnswer("lock-1", "U0ELLIOTT", OwnerSays.RUNNING, paper.clock.now())
+                await record_answer(paper.ports, STATE, answer, incident="")
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(60)
+
+    assert deleted[:1] == [PlaceKind.FILE]
+    assert set(paper.store.texts) == left
+
+
+@pytest.mark.parametrize("calls_off", [True, False])
+def test_what_is_called_off_before_a_replica_is_missed_stays_shown_as_called_off(left_behind, calls_off):
+    paper = left_behind()
+    paper.run(unlock.arm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
+    missed = []
+
+    async def fault(name):
+        if WORKER.get() and name.startswith("append unlock.releasing") and calls_off:
+            token = WORKER.set("")
+            with suppress(NotPermitted):
+                await unlock.disarm(paper.ports, paper.request, lock_id="lock-1", user="U0PARKER")
+            WORKER.reset(token)
+        if WORKER.get() and name == "secure timeline" and not missed:
+            missed.append(name)
+            raise NotReplicated("no replica")
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(120)
+
+    assert missed
+    assert set(paper.store.texts) == (set(paper.kinds) if calls_off else set())
+    end = UnlockStage.DECLINED if calls_off else UnlockStage.RELEASED
+    assert paper.messenger.all(UnlockReport)[-1].stage is end
 
 
 def test_an_unlock_that_is_called_off_at_the_last_moment_is_not_carried_out(left_behind):
