@@ -7,6 +7,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from bot.core.record.timeline import Draft, Kind
@@ -14,7 +15,7 @@ from bot.errors import JournalAway, NotReplicated
 from bot.store.connect import connect
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.store.replicas import reach_a_replica
+from bot.store.replicas import beside, reach_a_replica
 from tests.store.test_topologies import cluster_url, free_port, server, until  # noqa: F401 - a fixture among them
 from tests.worlds.clocks import WallClock
 
@@ -138,10 +139,31 @@ async def follows(redis):
     return (await redis.info("replication"))["master_link_status"] == "up"
 
 
-async def test_a_change_that_no_replica_confirms_is_refused_though_it_is_made(pair):
+class FailedOver(Redis):
+    """A client that reaches one Redis by its first pipeline, and by all others the one that has taken its place."""
+
+    def __init__(self, before, after):
+        super().__init__(connection_pool=before.connection_pool)
+        self.after, self.asked = after, False
+
+    def pipeline(self, **options):
+        before, self.asked = self.asked, True
+        return self.after.pipeline(**options) if before else super().pipeline(**options)
+
+
+async def test_a_change_that_no_replica_confirms_or_a_fail_over_lost_is_refused_though_it_is_made(pair, client):
     primary, replica, process = pair
     records = RedisRecords(primary, rng=random.Random())
     await records.put("unlock", "r1", {"phase": "confirmed"}, ttl=HOUR)
+    alone = RedisRecords(client, rng=random.Random())
+    await alone.put("unlock", "r1", {"phase": "confirmed"}, ttl=HOUR)
+    await client.set(beside("tflock:record:unlock:r1")[0], "1")
+    lost = RedisRecords(FailedOver(client, primary), rng=random.Random())
+
+    with pytest.raises(NotReplicated, match="lost"):
+        await lost.update("unlock", "r1", {"phase": "releasing"}, durably=True)
+
+    assert await alone.get("unlock", "r1") == {"phase": "releasing"}
     assert await records.update("unlock", "r1", {"phase": "armed"}, durably=True) == {"phase": "armed"}
     assert await RedisRecords(replica, rng=random.Random()).get("unlock", "r1") == {"phase": "armed"}
     process.send_signal(signal.SIGSTOP)

@@ -12,7 +12,7 @@ from bot.core.phrase import one_line
 from bot.core.record.incident import Course, Incident, is_safe_id
 from bot.core.record.revision import CORRECTIONS
 from bot.core.record.timeline import GENESIS, Draft, Entry, Kind, body_of, clean_text, link, recordable
-from bot.errors import ChainBroken, JournalAway, NotPermitted
+from bot.errors import ChainBroken, JournalAway, NotPermitted, NotReplicated
 from bot.ports.clock import Clock
 from bot.ports.journal import Appended
 from bot.ports.records import TakenUp
@@ -219,7 +219,12 @@ class MemoryRecords:
         _, until = self._kept["record", kind, key]
         self._kept["record", kind, key] = json.dumps(record | dict(changes)), until
         await self.switchboard.pass_through(f"updated {kind}")
-        return await self.secure(kind, key) if durably else self._record(kind, key)
+        if not durably:
+            return self._record(kind, key)
+        kept, said = await self.secure(kind, key), json.loads(json.dumps(dict(changes)))
+        if kept is None or kept | said != kept:
+            raise NotReplicated("a fail-over of Redis has lost what was written")
+        return kept
 
     async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
         await self.switchboard.pass_through(f"swap {kind}")
