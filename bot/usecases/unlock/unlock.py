@@ -183,11 +183,12 @@ async def confirm_own(
     """As `confirm`, by the person who asked, on the message of their request: taken in one write, without asking Slack.
 
     What they may do was seen when they asked, and the gate looks again before anything is deleted: if they may not any
-    more, it refuses, and the buttons are there again. False, and no change, for any other click. Raises JournalAway.
+    more, it refuses, and the buttons are there again. False, and no change, for any other click, also for one that
+    would take the request from someone who has armed it or waits for an approval. Raises JournalAway.
     """
     record = await advance(
-        world, request_id, Step.CONFIRM,
-        and_is={"state": state, "lock_id": lock_id, "user": user, "ts": message},
+        world, request_id, Step.CONFIRM, only_in={RequestPhase.SHOWN},
+        and_is={"state": state, "lock_id": lock_id, "user": user, "ts": message, "wanted": ()},
         by=user, confirmed_at=world.clock.now(), click=click, hold_for=None, hold="",
     )  # fmt: skip
     if record is None:

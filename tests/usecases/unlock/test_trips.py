@@ -7,11 +7,14 @@ accepted before the ack, and a worker claims the job.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.run import Conclusion
+from bot.errors import NotPermitted
+from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
 from handlers import clicks
 from handlers.asker import Asker
@@ -91,6 +94,33 @@ def test_who_asked_and_may_not_any_more_is_refused_by_the_gate_and_another_membe
     assert [entry.kind for entry in asked.journal.logs[asked.incident.id]][-1] == "unlock.failed"
     assert asked.store.texts
     asked.run(asked.click("U0PARKER"))
+    asked.pass_time(20)
+    assert asked.store.texts == {}
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_who_asked_and_may_not_any_more_takes_no_armed_unlock_from_another_member(asked, left):
+    asked.run(unlock.arm(asked.ports, asked.request.id, user="U0PARKER", lock_id="lock-1"))
+    if left:
+        asked.directory.inside[CHANNEL].remove("U0QUINN")
+
+    with pytest.raises(NotPermitted) if left else nullcontext():
+        asked.run(asked.click("U0QUINN"))
+
+    record = asked.run(UNLOCKS.get(asked.ports, asked.request.id))
+    assert (record.phase, record.by) == (("armed", "U0PARKER") if left else ("confirmed", "U0QUINN"))
+    assert asked.store.texts
+
+
+def test_who_asked_takes_no_request_that_waits_for_an_approval_in_one_write(asked):
+    own = {"state": STATE, "lock_id": "lock-1", "user": "U0QUINN", "message": asked.request.ts}
+    asked.run(UNLOCKS.update(asked.ports, asked.request.id, wanted=("protected",)))
+
+    assert not asked.run(unlock.confirm_own(asked.ports, asked.request.id, **own))
+
+    asked.pass_time(20)
+    assert asked.store.texts
+    asked.run(asked.click("U0QUINN"))
     asked.pass_time(20)
     assert asked.store.texts == {}
 
