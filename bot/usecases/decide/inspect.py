@@ -38,13 +38,13 @@ from bot.usecases.decide.sightings import SIGHTINGS, Sightings, earlier_than, no
 from bot.usecases.world import State, World, gather_all
 
 LOOK_BACK = timedelta(days=14)
-_LIVES_ON = timedelta(hours=1)
-"""No process lives on for so long after CI has reported its end, by any system's settle time."""
-
 """How far back runs are listed before the lock's age is known; an older lock costs a second listing, one hop more.
 
 A CI whose runs can be started again for weeks lists much farther back in any case, so two weeks cost hardly anything.
 """
+
+_LIVES_ON = timedelta(hours=1)
+"""No process lives on for so long after CI has reported its end, by any system's settle time."""
 
 _AT_ONCE = 500
 _MOST_SUSPECTS = 60
