@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +12,17 @@ from bot.backends.gcs.section import Backend as Gcs
 from bot.backends.gitlab.section import Backend as GitLab
 from bot.backends.hcp.section import Backend as Hcp
 from bot.backends.s3.section import Backend as Bucket
+from bot.cli.init.join import Gathered, State
+from bot.cli.init.keys import Keys
+from bot.cli.init.live.containers import list_stores
+from bot.cli.init.live.context import Context
 from bot.cli.init.live.evidence import COUNTED, SLACK, Coincidence, coincidence, spans_of, words
 from bot.cli.init.live.listed import called, forms, like_states, values_at
+from bot.cli.init.tree import Place
+from bot.cli.init.write import written
+from bot.config.load import load
 from bot.config.patterns import readings
+from bot.core.evidence import Found
 from bot.core.run import Conclusion, Phase, Pipeline, Run, RunRef
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -125,7 +134,8 @@ def test_what_looks_like_a_state_is_told_by_its_end_or_by_the_form_of_known_ones
 
 
 def found(names, known=(), taken=()):
-    made, rest = forms(names, known, is_free=lambda name: name not in taken)
+    made, rest = forms(names, known, where="acme", is_free=lambda name: name not in taken)
+    assert len({form.name for form in made}) == len(made)
     return {form.name: (form.text, form.production) for form in made}, rest
 
 
@@ -159,7 +169,55 @@ def test_states_that_would_have_one_name_or_a_taken_one_get_longer_names_or_stay
     keys = [f"a/{service}.tfstate" for service in ("api", "web", "db", "dns", "vpn")]
     assert list(found(keys)[0]) == ["{service}"]
     assert list(found(keys, taken=("api",))[0]) == ["a-{service}"]
-    assert found(keys, taken=("api", "a-api")) == ({}, sorted(keys))
+    assert list(found(keys, taken=("api", "a-api"))[0]) == ["acme-a-{service}"]
+    assert list(found(keys, taken=("{service}",))[0]) == ["a-{service}"]
+    assert found(keys, taken=("api", "a-api", "acme-a-api")) == ({}, sorted(keys))
+
+
+def test_two_entries_for_many_have_two_names_and_none_is_called_as_if_it_were_the_only_one():
+    keys = [f"{team}/{env}/vpc.tfstate" for team in ("b", "c") for env in ("dev", "qa", "test", "stage", "prod")]
+    made, rest = found(keys, known=["a/uat/vpc.tfstate"])
+    assert ({name: text for name, (text, _) in made.items()}, rest) == (
+        {"b-{env}": "b/{env}/vpc.tfstate", "c-{env}": "c/{env}/vpc.tfstate"},
+        [],
+    )
+    more = [f"{service}.tfstate" for service in ("api", "web", "db", "dns", "vpn")]
+    longer = [f"live/{service}/main.tfstate" for service in ("api", "web", "db", "dns", "vpn")]
+    assert list(found([*more, *longer])[0]) == ["{service}", "{service}-main"]
+
+
+class TwoBuckets:
+    """Each lists the same names, and one of them one more."""
+
+    def lacking(self, _section):
+        return ""
+
+    async def listed(self, section, _known):
+        names = [f"{service}/terraform.tfstate" for service in ("api", "web", "db", "dns", "vpn")]
+        return Found((*names, *(["api.tfstate"] if section.bucket == "acme-prod" else [])), NOON)
+
+
+async def test_the_same_names_in_two_buckets_are_two_entries_with_two_names_that_load(tmp_path):
+    states = [
+        State(
+            "",
+            Place(f"{name}.tf", 1),
+            Keys("s3", {"type": "s3", "bucket": f"acme-{name}", "key": "net", "use_lockfile": True}),
+            name=name,
+        )
+        for name in ("dev", "prod")
+    ]
+    gained = Gathered("a checkout", states, [], {key: {} for key in ("github", "gitlab", "ecs")}, [])
+    file = tmp_path / "tflock.yml"
+    file.write_text("states: {none: {backend: {type: http, address: 'https://localhost/'}}}", encoding="utf-8")
+    config = load(file, {}, need_slack=False, need_tokens=False)
+    await list_stores(Context(gained, None, config, TwoBuckets()))
+
+    text = written("a checkout", gained.states, [], gained.sections, {}).text
+
+    assert re.findall(r"(?m)^  (\S+):  #", text) == [
+        "dev", "prod", '"{service}"', '"acme-prod-{service}"', "api.tfstate",
+    ]  # fmt: skip
 
 
 def test_one_state_has_a_short_name_that_is_free():

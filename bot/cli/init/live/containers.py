@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 from bot.cli.init.holes import bound, holes_in, is_known, shown
-from bot.cli.init.join import Mapped, State
+from bot.cli.init.join import Mapped, State, fit
 from bot.cli.init.keys import Keys
 from bot.cli.init.live.context import Context
 from bot.cli.init.live.listed import Form, called, forms, identity, is_shared, like_states, values_at
@@ -171,7 +171,10 @@ class _Listed:
             self._add_many(form)
             left = [name for name in left if not readings(form.text, name)]
         grouped, single = forms(
-            [name for name in left if name not in fixed], [*known, *fixed], is_free=self.context.is_free
+            [name for name in left if name not in fixed],
+            [*known, *fixed],
+            where=fit(self.container.label.replace("/", " ").split()[-1]),
+            is_free=self.context.is_free,
         )
         for form in grouped:
             self._add_many(form)
@@ -256,6 +259,7 @@ class _Listed:
         state.guesses.append(f"one entry for the {len(members)} states of this form: {some_of} …")
         state.name, state.discover, state.protected = form.name, True, form.production
         self.context.found.states.append(state)
+        self.context.taken |= {each.casefold() for each in form.names}
         self.context.sections[state.name] = members[:: max(1, len(members) // _SAMPLED)][:_SAMPLED]
 
     def _new(self, values: Mapping[str, Any]) -> State:

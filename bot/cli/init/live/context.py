@@ -34,6 +34,9 @@ class Context:
     there: dict[tuple[str, ...] | None, str] = field(default_factory=dict)
     """The names of the configuration that is there, by what no two states have in common."""
 
+    taken: set[str] = field(default_factory=set)
+    """What the states are called that entries for many mean, case folded."""
+
     def __post_init__(self) -> None:
         """What the configuration that is there has a name for keeps it."""
         fixed = () if self.before is None else self.before.states.values()
@@ -79,7 +82,7 @@ class Context:
     def is_free(self, name: str) -> bool:
         """Whether no state has this name, here or in the configuration that is there."""
         names = (*(state.name for state in self.found.states), *self.there.values())
-        return all(name.casefold() != each.casefold() for each in names)
+        return name.casefold() not in self.taken and all(name.casefold() != each.casefold() for each in names)
 
 
 def _free(name: str, taken: Collection[str]) -> str:

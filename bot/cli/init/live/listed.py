@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from bot.cli.init.join import fit, telling
-from bot.config.patterns import expression, filled, variables
+from bot.config.patterns import expression, filled, readings, variables
 from bot.config.section import BackendSection
 
 _STATE = ".tfstate"
@@ -21,6 +22,7 @@ _FEWEST = 5
 _MOST_VARIABLES = 3
 _MOST_PARTS = 3
 _LONGEST = 60
+_SERVICE = "service"
 _ENVIRONMENTS = re.compile(
     r"(?:(?:non|pre)-?)?(?:dev|develop|development|test|testing|tst|qa|uat|int|integration|stage|staging|stg|"
     r"prod|production|prd|sandbox|demo|live|shared|global|ops|dr)\d*",
@@ -107,24 +109,43 @@ class Form:
     production: Mapping[str, tuple[str, ...]]
     """The values of variables that say production."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the entry and its states are called: no other state may be called so."""
+        read = (readings(self.text, member)[:1] for member in self.members)
+        return (self.name, *(filled(self.name, values) for found in read for values in found))
+
 
 def forms(
-    names: Sequence[str], known: Collection[str], *, is_free: Callable[[str], bool]
+    names: Sequence[str], known: Collection[str], *, where: str, is_free: Callable[[str], bool]
 ) -> tuple[list[Form], list[str]]:
     """The entries for many that these names allow, and the names that are in none.
 
-    None of them means a `known` name, nor one of another. `is_free` tells whether a state's name is not taken.
+    None of them means a `known` name, nor one of another, and no two give one name to two states. `where` is what the
+    container is called; `is_free` tells whether a state's name is not taken.
     """
-    made, rest = list[Form](), list[str]()
+    made, rest, taken = list[Form](), list[str](), set[str]()
     for (_, _), group in groupby(sorted(names, key=_shape), key=_shape):
         members = list(group)
+        apart = _apart([*members, *(name for name in known if _shape(name) == _shape(members[0]))])
         for part in _parts(members, known):
-            form = _form(part, is_free) if len(part) >= _FEWEST else None
+            is_left = partial(_is_left, taken, is_free)
+            form = _form(part, apart, where, is_left) if len(part) >= _FEWEST else None
             if form is None:
                 rest += part
             else:
                 made.append(form)
+                taken |= {each.casefold() for each in form.names}
     return made, sorted(rest)
+
+
+def _apart(names: Sequence[str]) -> set[str]:
+    """The steps that are not the same in all of these names."""
+    return {step for column in zip(*map(_steps, names), strict=True) if len(set(column)) > 1 for step in column}
+
+
+def _is_left(taken: Collection[str], is_free: Callable[[str], bool], name: str) -> bool:
+    return name.casefold() not in taken and is_free(name)
 
 
 def _shape(name: str) -> tuple[int, str]:
@@ -169,7 +190,7 @@ def _variable_names(columns: Sequence[Sequence[str]]) -> list[str]:
     known = ((_ENVIRONMENTS, "env"), (_ACCOUNTS, "account"), (_REGIONS, "region"))
     names = list[str]()
     for column in columns:
-        name = next((word for form, word in known if all(map(form.fullmatch, column))), "service")
+        name = next((word for form, word in known if all(map(form.fullmatch, column))), _SERVICE)
         names.append(name)
     counted = Counter(names)
     return [
@@ -177,17 +198,21 @@ def _variable_names(columns: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _form(members: Sequence[str], is_free: Callable[[str], bool]) -> Form | None:
+def _form(members: Sequence[str], apart: Collection[str], where: str, is_free: Callable[[str], bool]) -> Form | None:
     """None if the states would not each have a good name of their own."""
     columns = list(zip(*map(_steps, members), strict=True))
     varying = [index for index, column in enumerate(columns) if len(set(column)) > 1]
     text = _text(members, columns, varying)
     read = [found.groupdict() for found in map(expression(text).fullmatch, members) if found is not None]
     fixed = [step for step in telling(text.removesuffix(_STATE)) if step != "env:"]
-    telling_most = [step for step in fixed if variables(step) or _ENVIRONMENTS.fullmatch(step)]
-    for name in dict.fromkeys(("-".join(telling_most), "-".join(fixed))):
+    # an environment alone is the name of any state
+    more = apart if not any(_SERVICE in step for step in fixed) else ()
+    telling_most = [step for step in fixed if variables(step) or step in more or _ENVIRONMENTS.fullmatch(step)]
+    for name in dict.fromkeys(("-".join(telling_most), "-".join(fixed), "-".join((where, *fixed)))):
         called = [filled(name, values) for values in read]
-        is_good = all(len(each) <= _LONGEST and fit(each) == each and is_free(each) for each in called)
+        is_good = is_free(name) and all(
+            len(each) <= _LONGEST and fit(each) == each and is_free(each) for each in called
+        )
         if is_good and len({each.casefold() for each in called}) == len(members) == len(read):
             return Form(text, name, tuple(members), _production(read))
     return None
