@@ -176,8 +176,24 @@ async def test_what_was_written_while_no_run_went_on_suggests_nothing_and_is_ask
     text = await looked(gathered([opened(checkout(CHECKOUT))]), github=github.base_url)
 
     assert entry(text, "billing").endswith("    pipelines: []\n")
-    assert "billing: 8 of its last 8 versions were written while no pipeline ran that is known here." in text
+    assert "billing: 8 of its last 8 versions were written while no pipeline ran whose runs were seen." in text
     assert "nightly.yml:6: on which state does this run Terraform?" in text
+
+
+async def test_versions_that_a_suggested_pipeline_does_not_explain_are_asked_about(own_aws, github, checkout):
+    await own_aws.put_state(STAGING)
+    await nightly(own_aws, github)
+    nights = [NOW - timedelta(days=days, hours=2, minutes=56) for days in range(8, 0, -1)]
+    by_hand = [NOW - timedelta(days=days, hours=9) for days in (3, 2, 1)]
+    for _ in by_hand:
+        await own_aws.put_state(BILLING)
+    dated(own_aws, BILLING, [*nights[:5], by_hand[0], nights[5], by_hand[1], nights[6], by_hand[2], nights[7]])
+
+    text = await looked(gathered([opened(checkout(CHECKOUT))]), github=github.base_url)
+
+    assert f"guessed: 5 of its last 8 versions were {TELLING}" in entry(text, "billing")
+    asked = "3 of its last 8 versions were written while no pipeline ran whose runs were seen. What else runs Terraform"
+    assert f"billing: {asked} on it?" in text
 
 
 async def test_a_pipeline_that_is_sure_is_left_as_it_is(own_aws, github, checkout):

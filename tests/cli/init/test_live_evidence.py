@@ -16,7 +16,7 @@ from bot.cli.init.join import Gathered, State
 from bot.cli.init.keys import Keys
 from bot.cli.init.live.containers import list_stores
 from bot.cli.init.live.context import Context
-from bot.cli.init.live.evidence import COUNTED, SLACK, Coincidence, coincidence, spans_of, words
+from bot.cli.init.live.evidence import COUNTED, SLACK, Coincidence, beside_all, coincidence, spans_of, words
 from bot.cli.init.live.listed import called, forms, like_states, values_at
 from bot.cli.init.tree import Place
 from bot.cli.init.write import written
@@ -53,6 +53,14 @@ def test_only_what_was_written_in_the_time_that_is_known_counts():
     spans = ((NOON, NOON + HOUR), (NOON + 5 * HOUR, NOON + 6 * HOUR))
     written = [NOON - HOUR, NOON + HOUR / 2, NOON + 3 * HOUR, NOON + 5 * HOUR]
     assert coincidence(written, spans, (NOON, NOON + 8 * HOUR)) == Coincidence(2, 3, 0.25)
+
+
+def test_nothing_is_said_of_the_time_of_which_one_pipeline_shows_no_runs():
+    long = ((NOON, NOON + HOUR),), (NOON - 30 * HOUR, NOON + 8 * HOUR)
+    short = ((NOON + 5 * HOUR, NOON + 6 * HOUR),), (NOON - HOUR / 2, NOON + 8 * HOUR)
+    written = [NOON - HOUR, NOON + HOUR / 2, NOON + 3 * HOUR, NOON + 5 * HOUR]
+    assert beside_all(written, [long]) == Coincidence(1, 4, 0.0)
+    assert beside_all(written, [long, short]) == Coincidence(2, 3, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Pure. It is never proof: two pipelines that run at the same hours look the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import comb
@@ -15,6 +15,8 @@ from typing import TypeAlias
 from bot.core.run import Phase, Run
 
 Span: TypeAlias = tuple[datetime, datetime]
+Ran: TypeAlias = tuple[tuple[Span, ...], Span]
+"""When a pipeline ran, and the time of which that is known."""
 
 SLACK = timedelta(seconds=30)
 """The store's clock dates a version, the CI system's clock a run."""
@@ -57,6 +59,15 @@ def coincidence(written: Iterable[datetime], spans: Sequence[Span], window: Span
     within = sum(any(begin <= at <= end for begin, end in spans) for at in mine)
     covered = sum((max(timedelta(0), min(end, until) - max(begin, since)) for begin, end in spans), timedelta(0))
     return Coincidence(within, len(mine), min(1.0, covered / (until - since)) if until > since else 1.0)
+
+
+def beside_all(written: Iterable[datetime], ran: Collection[Ran]) -> Coincidence:
+    """One state's versions beside all pipelines together, in the time of which the runs of all of them are known."""
+    since = max(window[0] for _, window in ran)
+    times = [at for at in written if at >= since]
+    return Coincidence(
+        sum(any(begin <= at <= end for spans, _ in ran for begin, end in spans) for at in times), len(times), 0.0
+    )
 
 
 def spans_of(runs: Iterable[Run], now: datetime) -> tuple[Span, ...]:

@@ -205,7 +205,7 @@ def _form(members: Sequence[str], apart: Collection[str], where: str, is_free: C
     text = _text(members, columns, varying)
     read = [found.groupdict() for found in map(expression(text).fullmatch, members) if found is not None]
     fixed = [step for step in telling(text.removesuffix(_STATE)) if step != "env:"]
-    # an environment alone is the name of any state
+    # only an environment would be the name of any state
     more = apart if not any(_SERVICE in step for step in fixed) else ()
     telling_most = [step for step in fixed if variables(step) or step in more or _ENVIRONMENTS.fullmatch(step)]
     for name in dict.fromkeys(("-".join(telling_most), "-".join(fixed), "-".join((where, *fixed)))):

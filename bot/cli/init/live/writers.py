@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
-from typing import Any, TypeAlias
+from typing import Any
 
 from bot.backends.frame import Writing
 from bot.cli.init.join import Mapped, State
 from bot.cli.init.live.context import Context
-from bot.cli.init.live.evidence import NOTHING, Coincidence, Span, coincidence, spans_of, words
+from bot.cli.init.live.evidence import NOTHING, Ran, beside_all, coincidence, spans_of, words
 from bot.cli.init.live.look import all_within, why_not
 from bot.cli.init.tree import Place
 from bot.cli.init.uses import Seen
@@ -21,9 +21,6 @@ from bot.config.models import GitlabSection, HcpSection
 from bot.core.evidence import Found
 from bot.core.run import Pipeline
 from bot.core.systems import BY_TYPE, ECS
-
-Ran: TypeAlias = tuple[tuple[Span, ...], Span]
-"""When a pipeline ran, and since when that is known."""
 
 _WRITINGS_WITHIN = 120.0
 _RUNS_WITHIN = 240.0
@@ -151,22 +148,16 @@ def _by_time(
             if isinstance(candidate.at, Place) and seen.tells:
                 answered = f"{candidate.at}: on which state does this run "
                 questions[:] = [each for each in questions if not each.startswith(answered)]
-    if ran and not state.pipelines:
-        seen = reduce(add, (_by_any(one, ran.values()) for one in written), NOTHING)
-        if seen.of >= _FEWEST and seen.within < seen.of:
+    if ran:
+        seen = reduce(add, (beside_all(one, ran.values()) for one in written), NOTHING)
+        left = seen.of - seen.within
+        # one beside those of a suggested pipeline may be a person's, and comes and goes from day to day
+        if seen.of >= _FEWEST and left > (1 if state.pipelines else 0):
+            others = f"{left} of its last {seen.of} versions {'was' if left == 1 else 'were'} written while no"
             questions.append(
-                f"{state.name}: {seen.of - seen.within} of its last {seen.of} versions were written while no pipeline "
-                "ran that is known here. What runs Terraform on it?"
+                f"{state.name}: {others} pipeline ran whose runs were seen. "
+                f"What {'else ' if state.pipelines else ''}runs Terraform on it?"
             )
-
-
-def _by_any(written: Iterable[datetime], ran: Collection[Ran]) -> Coincidence:
-    """One state's versions beside all pipelines together."""
-    since = min(window[0] for _, window in ran)
-    times = [at for at in written if at >= since]
-    return Coincidence(
-        sum(any(begin <= at <= end for spans, _ in ran for begin, end in spans) for at in times), len(times), 0.0
-    )
 
 
 def _suggest(state: State, seen: Seen, at: Place | str, guess: str) -> None:
