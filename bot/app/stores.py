@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
-from typing import cast
 
 from bot.aws.clients import AwsClients
 from bot.backends.credentials import LibraryMissing
-from bot.backends.frame import Kind, Lists, Means, NamesWriters, Store, Writing
+from bot.backends.frame import Kind, Lists, Means, Store, Writing
 from bot.config.section import BackendSection
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation
@@ -49,11 +48,10 @@ async def writings(section: BackendSection, made_with: Means, most: int) -> Obse
 
     Raises ConfigInvalid for a backend that cannot be made.
     """
-    made: object = kind(section.type)
-    if hasattr(made, "writings"):
-        by_name = cast("NamesWriters", made)
-        return await by_name.writings(section, made_with, most)
-    seen = await kind(section.type).open(section, made_with).backend.versions(most)
+    store = kind(section.type).open(section, made_with)
+    if store.writings is not None:
+        return await store.writings(most)
+    seen = await store.backend.versions(most)
     if not isinstance(seen, Found):
         return seen
     return Found(tuple(Writing(version.at) for version in seen.value if version.at is not None), seen.at, seen.offset)

@@ -38,19 +38,6 @@ class Means:
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """One state's backend. `table` names the lock table that it shares with others, for people; `lock_table` tells that
-    table from all others; both are empty where there is none. `holds`: where tflock can have locks of its own; None:
-    it cannot.
-    """
-
-    backend: CheckedBackend
-    holds: CheckedHoldBackend | None = None
-    table: str = ""
-    lock_table: Hashable = None
-
-
 @dataclass(frozen=True, slots=True)
 class Writing:
     """When a version of a state was written, by the store's clock, and by what: a page or a name of the run, as far as
@@ -61,6 +48,21 @@ class Writing:
     run: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One state's backend. `table` names the lock table that it shares with others, for people; `lock_table` tells that
+    table from all others; both are empty where there is none. `holds`: where tflock can have locks of its own; None:
+    it cannot. `writings`, where the store knows the run that wrote a version, asks for those of the newest ones, newest
+    first, so many at most; it reads no state.
+    """
+
+    backend: CheckedBackend
+    holds: CheckedHoldBackend | None = None
+    writings: Callable[[int], Awaitable[Observation[tuple[Writing, ...]]]] | None = None
+    table: str = ""
+    lock_table: Hashable = None
+
+
 class Lists(Protocol):
     """What a kind whose sections have a `listing` does, too."""
 
@@ -68,14 +70,6 @@ class Lists(Protocol):
         """The names, as `listing` has them, of the states in the section's container that begin so. A state whose
         lock is there is one, too, where it is listed. Takes half a minute at most.
         """
-        ...
-
-
-class NamesWriters(Protocol):
-    """What a kind whose store knows the run that wrote a version does, too."""
-
-    async def writings(self, section: Any, means: Means, most: int) -> Observation[tuple[Writing, ...]]:
-        """Of the newest versions, newest first, `most` at most. Reads no state."""
         ...
 
 

@@ -164,6 +164,7 @@ class Abilities:
     `conditional`: a release deletes exactly the lock that was read, or nothing. `shows_holder`: a look brings
     Terraform's lock info. `versions`: the store can keep older versions of a state. `swap`: a lock can be replaced by
     another one in one write. `shows_lock`: a look shows whether there is a lock; else only a try to lock it does.
+    `tries_held`: a look at a lock that is held also tries to take it, which is how the store tells its ID.
     """
 
     conditional: bool
@@ -172,6 +173,7 @@ class Abilities:
     versions: bool
     swap: bool
     shows_lock: bool = True
+    tries_held: bool = False
 
 
 NO_ABILITIES = Abilities(conditional=False, fence=Fence.NOT_KNOWN, shows_holder=False, versions=False, swap=False)

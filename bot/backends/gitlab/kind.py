@@ -15,7 +15,7 @@ from bot.core.evidence import Observation
 from bot.core.lock import Abilities, Fence, PlaceKind, Rights
 from bot.http.client import Absent, Client, Errors, Limits, Refusal, denied
 
-CAN = Abilities(conditional=True, fence=Fence.ENFORCED, shows_holder=False, versions=True, swap=False)
+CAN = Abilities(conditional=True, fence=Fence.ENFORCED, shows_holder=False, versions=True, swap=False, tries_held=True)
 _LIMITS = Limits(connect=3, read=8, overall=10)
 
 
@@ -33,8 +33,14 @@ class GitLabKind:
     )
 
     def open(self, section: Backend, means: Means) -> Store:
-        store = GitLabStore(_project(section, means), section.state)
-        return Store(backend=RemoteBackend(store, CAN, means.clock, address=section.base_url))
+        project = _project(section, means)
+        store = GitLabStore(project, section.state)
+
+        async def writings(_: int) -> Observation[tuple[Writing, ...]]:
+            at = means.clock.now()
+            return await observed(lambda: newest(project, section.state), SERVICE, READ, at, within=LISTED_WITHIN)
+
+        return Store(backend=RemoteBackend(store, CAN, means.clock, address=section.base_url), writings=writings)
 
     def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep[GitLabStore]:
         stores = {name: GitLabStore(_project(section, means), section.state) for name, section in sections.items()}
@@ -50,10 +56,6 @@ class GitLabKind:
     async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
         project, at = _project(section, means), means.clock.now()
         return await observed(lambda: project.names(beginning), SERVICE, READ, at, within=LISTED_WITHIN)
-
-    async def writings(self, section: Backend, means: Means, most: int) -> Observation[tuple[Writing, ...]]:  # noqa: ARG002 - it shows one
-        at, project = means.clock.now(), _project(section, means)
-        return await observed(lambda: newest(project, section.state), SERVICE, READ, at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

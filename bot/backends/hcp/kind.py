@@ -34,7 +34,11 @@ class HcpKind:
 
     def open(self, section: Backend, means: Means) -> Store:
         store = _store(section, means)
-        return Store(backend=RemoteBackend(store, OF_ACCOUNTS, means.clock, address=section.address))
+
+        async def writings(most: int) -> Observation[tuple[Writing, ...]]:
+            return await observed(lambda: store.writings(most), SYSTEM, READ, means.clock.now(), within=LISTED_WITHIN)
+
+        return Store(backend=RemoteBackend(store, OF_ACCOUNTS, means.clock, address=section.address), writings=writings)
 
     def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep[HcpStore]:
         return ListingSweep(
@@ -49,10 +53,6 @@ class HcpKind:
     async def states(self, section: Backend, means: Means, beginning: str) -> Observation[tuple[str, ...]]:
         client, at = _client(section, means), means.clock.now()
         return await observed(lambda: _names(client, section, beginning), SYSTEM, READ, at, within=LISTED_WITHIN)
-
-    async def writings(self, section: Backend, means: Means, most: int) -> Observation[tuple[Writing, ...]]:
-        at, store = means.clock.now(), _store(section, means)
-        return await observed(lambda: store.writings(most), SYSTEM, READ, at, within=LISTED_WITHIN)
 
     async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
         """Nothing: a client is made in no time."""

@@ -34,10 +34,6 @@ _LISTED_WITHIN = 60.0
 _MOST_FOLDERS = 20
 _WINDOWS = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
 _LESS_MAY_DO = frozenset({Trouble.TOO_MUCH, Trouble.TIMED_OUT})
-_BY_TRYING = frozenset({"gitlab"})
-"""Where a look at a lock that is held asks for its ID by a try to take it. `init` tries nothing: that the state can be
-read shows that the list which has its lock can be, too.
-"""
 
 
 class Systems:
@@ -78,7 +74,7 @@ class Systems:
         kind = stores.kind(section.type)
         backend = kind.open(section, self._means).backend
         found, rights = list[str](), kind.rights
-        if section.type not in _BY_TRYING:
+        if not backend.can.tries_held:  # `init` tries nothing
             for place, why in (await backend.read_lock()).unseen:
                 if not isinstance(why, Unseen) or why.trouble is not Trouble.NOT_SHOWN:
                     found.append(f"the {place.words} cannot be read: {why_not(why)}{_fix(why, 'it', rights.grant)}")
