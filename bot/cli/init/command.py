@@ -46,6 +46,9 @@ def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, for
     if not live:
         return _put(found, output, force=force)
     before, why_not = _before(output, environ)
+    typer.echo(
+        "Asking the stores and CI systems with the credentials at hand. It only reads. It may take minutes.", err=True
+    )
     looked = run(_looked_up(gained, before, environ))
     gained.states.sort(key=lambda state: state.name.lower())
     found = _written(gained, environ, [*why_not, *looked])

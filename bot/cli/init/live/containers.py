@@ -81,21 +81,22 @@ def _rest(known: _Known) -> str:
 async def list_stores(context: Context) -> None:
     """Adds the states that stores list and nobody has named."""
     containers = _containers(context)
-    work = dict[Place, Any]()
+    work, unlisted = dict[Place, Any](), dict[str, str]()
     for container in containers:
         section, names = container.model.section, [each.name for each in container.known]
         if why := context.systems.lacking(section):
-            context.say(f"{why}, so {container.label} was not listed")
+            unlisted[container.label] = why
         else:
             work[container.place] = partial(context.systems.listed, section, names)
     seen, failed = await all_within(work, _WITHIN)
-    context.say_failed({_label(place): why for place, why in failed.items()}, "was not listed")
+    unlisted |= {_label(place): why for place, why in failed.items()}
     for container in containers:
         answer = seen.get(container.place)
         if isinstance(answer, Found):
             await _Listed(context, container, answer.value).take()
         elif answer is not None:
-            context.say(f"{container.label} was not listed: {why_not(answer)}")
+            unlisted[container.label] = why_not(answer)
+    context.say_failed("could not list", unlisted)
 
 
 def _containers(context: Context) -> list[_Container]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,13 +57,15 @@ class Context:
     def say(self, words: str) -> None:
         self.facts[words] = None
 
-    def say_failed(self, failed: Mapping[str, str], what: str) -> None:
-        """Those with one reason together."""
+    def say_failed(self, what: str, failed: Mapping[str, str]) -> None:
+        """`what` could not be done with whom, and why: those with one reason together. Sorted: answers come in any
+        order, which is no difference between two results.
+        """
         reasons = dict[str, list[str]]()
-        for name, why in failed.items():
+        for name, why in sorted(failed.items()):
             reasons.setdefault(why, []).append(name)
         for why, names in reasons.items():
-            self.say(f"{some(names)} {what}: {why}")
+            self.say(f"{what} {some(names)}: {why}")
 
     def section(self, kind: str, values: Mapping[str, Any]) -> BackendSection | None:
         """A state's backend with its defaults; None for keys that cannot be one's."""
@@ -71,13 +73,6 @@ class Context:
             return BACKEND_SECTIONS[kind].model_validate(values).with_defaults(dict(self.config.aws))
         except (KeyError, ValidationError):
             return None
-
-    def is_lacking(self, section: BackendSection, names: Sequence[str]) -> bool:
-        """Says so if nothing can be asked about these states."""
-        why = self.systems.lacking(section)
-        if why:
-            self.say(f"{why}, so nothing was asked about {some(names)}")
-        return bool(why)
 
     def is_free(self, name: str) -> bool:
         """Whether no state has this name, here or in the configuration that is there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import posixpath
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -34,6 +34,21 @@ _LISTED_WITHIN = 60.0
 _MOST_FOLDERS = 20
 _WINDOWS = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
 _LESS_MAY_DO = frozenset({Trouble.TOO_MUCH, Trouble.TIMED_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """`unread` are sentences on what keeps the lock or the state from being read, each with what would help; `odd` on
+    what is there. `is_lock_read`: the lock was read or could not be; else it is not shown to who only looks.
+    """
+
+    unread: tuple[str, ...]
+    odd: tuple[str, ...]
+    is_lock_read: bool
+
+    @property
+    def is_well(self) -> bool:
+        return not self.unread and not self.odd
 
 
 class Systems:
@@ -69,24 +84,23 @@ class Systems:
     def can_ask(self, ci: str) -> bool:
         return ci in self._sources
 
-    async def problems(self, section: BackendSection) -> list[str]:
-        """What keeps the lock or the state from being read, each with what would help; empty if both can be."""
+    async def checked(self, section: BackendSection) -> Checked:
+        """Whether the lock and the state can be read."""
         kind = stores.kind(section.type)
         backend = kind.open(section, self._means).backend
-        found, rights = list[str](), kind.rights
-        if not backend.can.tries_held:  # `init` tries nothing
-            for place, why in (await backend.read_lock()).unseen:
-                if not isinstance(why, Unseen) or why.trouble is not Trouble.NOT_SHOWN:
-                    found.append(f"the {place.words} cannot be read: {why_not(why)}{_fix(why, 'it', rights.grant)}")
+        unread, odd, rights = list[str](), list[str](), kind.rights
+        is_lock_read = backend.can.shows_lock and not backend.can.tries_held  # `init` tries to take no lock
+        for place, why in (await backend.read_lock()).unseen if is_lock_read else ():
+            unread.append(f"the {place.words} cannot be read: {why_not(why)}{_fix(why, 'it', rights.grant)}")
         state = (await backend.read_state()).state
         match state:
             case Found(StateAbsent()):
-                found.append("there is no state yet: is this the right place?")
+                odd.append("there is no state yet: is this the right place?")
             case Found(StateSeen(fault=str(fault))):
-                found.append(f"what is there is not a Terraform state: {fault}")
+                odd.append(f"what is there is not a Terraform state: {fault}")
             case Unseen() | NotFound():
-                found.append(f"the state cannot be read: {why_not(state)}{_fix(state, rights.state, rights.grant)}")
-        return found
+                unread.append(f"the state cannot be read: {why_not(state)}{_fix(state, rights.state, rights.grant)}")
+        return Checked(tuple(unread), tuple(odd), is_lock_read)
 
     async def is_state(self, section: BackendSection) -> bool:
         """Whether what is there is a Terraform state."""

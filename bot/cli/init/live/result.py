@@ -6,6 +6,7 @@ What comes from here is a guess with its evidence, never sure: a store lists obj
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,9 @@ import yaml
 from bot.cli.init.join import Gathered
 from bot.cli.init.live.containers import list_stores
 from bot.cli.init.live.context import Context
-from bot.cli.init.live.look import Systems, all_within
+from bot.cli.init.live.look import Checked, Systems, all_within
 from bot.cli.init.live.writers import attribute
-from bot.cli.init.write import TYPES
+from bot.cli.init.write import TYPES, some
 from bot.config.load import load
 from bot.config.models import DEFAULT_VARIABLES
 from bot.config.secret_files import named_in, resolved
@@ -26,6 +27,8 @@ from bot.config.settings import Config
 
 _WITHIN = 180.0
 _MOST = 500
+_MOST_ALONE = 3
+"""What is wrong with more states for one reason is one line for all of them."""
 
 
 async def look(found: Gathered, before: Config | None, environ: Mapping[str, str]) -> list[str]:
@@ -75,20 +78,37 @@ def _config(found: Gathered, before: Config | None, environ: Mapping[str, str]) 
 
 async def _check(context: Context) -> None:
     """Whether the lock and the state can be read of each state, and of some that an entry for many means."""
-    work = {
-        (state.name, index): partial(context.systems.problems, section)
-        for state in context.complete[:_MOST]
-        for index, section in enumerate(context.sections.get(state.name, ()))
-        if not context.is_lacking(section, [state.name])
-    }
+    work, lacking = dict[tuple[str, int], Any](), dict[str, str]()
+    for state in context.complete[:_MOST]:
+        for index, section in enumerate(context.sections.get(state.name, ())):
+            if why := context.systems.lacking(section):
+                lacking[state.name] = why
+            else:
+                work[state.name, index] = partial(context.systems.checked, section)
+    context.say_failed("could not ask about", lacking)
     seen, failed = await all_within(work, _WITHIN)
-    for state in context.complete:
-        parts = [seen.get((state.name, index), []) for index, _ in enumerate(context.sections.get(state.name, ()))]
-        state.checks += dict.fromkeys(problem for part in parts for problem in part)
-    context.say_failed({name: why for (name, _), why in failed.items()}, "was not looked at")
-    if seen:
-        well = sum(not problems for problems in seen.values())
-        more = "" if well == len(seen) else "; the lines with “checked” say what is wrong with the others"
-        context.say(f"the lock and the state can be read of {well} of {len(seen)} states that were tried{more}")
+    context.say_failed("could not look at", {name: why for (name, _), why in failed.items()})
+    _say_checked(context, seen)
     if len(context.complete) > _MOST:
         context.say(f"{len(context.complete) - _MOST} states were not tried: {_MOST} are the most")
+
+
+def _say_checked(context: Context, seen: Mapping[tuple[str, int], Checked]) -> None:
+    """At each state, but at the head what keeps many from being read for one reason."""
+    found = dict[str, list[Checked]]()
+    for (name, _), checked in sorted(seen.items(), key=lambda each: each[0]):
+        found.setdefault(name, []).append(checked)
+    unread = {name: dict.fromkeys(why for each in every for why in each.unread) for name, every in found.items()}
+    counted = Counter(why for reasons in unread.values() for why in reasons)
+    shared = [why for why, count in counted.items() if count > _MOST_ALONE]
+    for why in shared:
+        context.say(f"{some([name for name, reasons in unread.items() if why in reasons])}: {why}")
+    for state in context.complete:
+        state.checks += [why for why in unread.get(state.name, ()) if why not in shared]
+        state.checks += dict.fromkeys(why for each in found.get(state.name, ()) for why in each.odd)
+    if seen:
+        well, only = (sum(each.is_well for each in seen.values()), sum(not each.is_lock_read for each in seen.values()))
+        where = "the lines above, and those with “checked”," if shared else "the lines with “checked”"
+        more = "" if well == len(seen) else f"; {where} say what is wrong with the others"
+        less = f" (of {only} only the state was tried: reading the lock takes a try to lock it)" if only else ""
+        context.say(f"the lock and the state can be read of {well} of {len(seen)} states that were tried{less}{more}")

@@ -62,7 +62,7 @@ async def _written(context: Context, states: Sequence[State]) -> dict[str, list[
             written.setdefault(name, []).append(each.value)
         else:
             unlisted[name] = why_not(each)
-    context.say_failed({f"the versions of {name}": why for name, why in unlisted.items()}, "were not listed")
+    context.say_failed("could not list the versions of", unlisted)
     return written
 
 
@@ -121,13 +121,14 @@ def _candidates(context: Context) -> dict[Pipeline, Mapped]:
 
 async def _ran(context: Context, pipelines: Collection[Pipeline]) -> dict[Pipeline, Ran]:
     seen, failed = await all_within({each: partial(context.systems.runs, each) for each in pipelines}, _RUNS_WITHIN)
-    context.say_failed({each.title: why for each, why in failed.items()}, "has runs that were not looked at")
+    unseen = {pipeline.title: why for pipeline, why in failed.items()}
     now, ran = context.systems.clock.now(), dict[Pipeline, Ran]()
     for pipeline, (answer, since) in seen.items():
         if isinstance(answer, Found):
             ran[pipeline] = spans_of(answer.value, now), (since, now)
         else:
-            context.say(f"the runs of {pipeline.title} were not seen: {why_not(answer)}")
+            unseen[pipeline.title] = why_not(answer)
+    context.say_failed("could not see the runs of", unseen)
     return ran
 
 
