@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.core.instants import stamp
-from bot.core.lock import LockSeen, operation_word
+from bot.core.lock import LockInfo, LockSeen, operation_word
 from bot.core.people import BOT
 from bot.core.phrase import Quoted, instant
 from bot.core.record.evidence import SeenFacts
@@ -220,7 +220,12 @@ def _lock_words(state: str, seen: LockSeen) -> str:
     if seen.is_free:
         return f"{state} is free"
     return "; ".join(
-        f"{state} has been locked by {info.who} since {instant(info.created)}"
+        f"{state} has been locked by {info.who} {_since(seen, info)}"
         f"{f', for {operation_word(info.operation)}' if info.operation else ''}"
         for info in seen.locks
     )
+
+
+def _since(seen: LockSeen, info: LockInfo) -> str:
+    is_known = seen.is_since_known(info.id)
+    return f"since {instant(info.created)}" if is_known else "for a time that is not known"

@@ -170,6 +170,18 @@ async def test_a_lock_is_written_down_when_it_is_first_seen_and_when_it_changes(
     assert run.id
 
 
+@pytest.mark.parametrize(("known", "said"), [(True, " since 2"), (False, " for a time that is not known, for ")])
+async def test_a_lock_is_written_down_with_a_time_only_where_the_store_tells_it(scene, known, said):
+    await scene.running_lock()
+    seen = await scene.ports.state("staging").backend.read_lock()
+    seen = replace(seen, held=tuple(replace(place, is_since_known=known) for place in seen.held))
+
+    await lifecycle.observe(scene.ports, scene.incident, "staging", seen)
+
+    (entry,) = await scene.entries("lock.observed")
+    assert said in entry.text
+
+
 async def test_closing_exports_once_and_closing_again_does_nothing(scene):
     incident = await scene.ports.journal.find(scene.incident)
     first = await lifecycle.close(scene.ports, incident, user="U0QUINN")
