@@ -27,6 +27,8 @@ _MOST_VARIANTS = 200
 _MOST_NAMED = 8
 _MOST_ELSEWHERE = 12
 _EXAMPLES = re.compile(r"(^|/)(examples?|tests?|fixtures?|testdata|samples?|\.examples?)(/|$)")
+_TEST = re.compile(r"(?<![^/])test(?![^/])")
+_OTHER_ENVIRONMENTS = r"(?:non-?|pre-?)?(?:dev|develop|development|qa|uat|stage|staging|stg|prod|production|prd|live)"
 _CONFIG_FILES = re.compile(r"\.tfbackend$|backend[^/]*\.(hcl|conf|config|tfvars|tf)$|\.backend(\.\w+)?$", re.IGNORECASE)
 _VALUES_FILES = re.compile(r"(?:^|/)([\w.-]+?)\.tfvars$")
 _PRODUCTION = re.compile(r"(?<!non-)(?<!non)(?<!pre-)(?<!pre)\b(?:prod|production|prd)(?![a-z])", re.IGNORECASE)
@@ -105,7 +107,7 @@ class Gathered:
 def joined_up(checkout: Checkout, roots: Sequence[Root], uses: Sequence[Use]) -> Found:
     """The states of one checkout, complete or not, without names."""
     found = Found()
-    examples = [root for root in roots if _EXAMPLES.search(root.folder)]
+    examples = [root for root in roots if _EXAMPLES.search(root.folder) and not _is_environment(root, roots)]
     found.questions += [
         f"{root.at}: is this a state of yours? It lies among examples, so it is left out." for root in examples
     ]
@@ -600,6 +602,15 @@ def _long(state: State, names: Mapping[str, str]) -> str:
         return fit("-".join(telling(key)[-3:])) or fit("-".join(folders)) or "main"
     whole = [*folders, label] if state.folder else [names.get("", ""), label]
     return fit("-".join(part for part in whole if part)) or "main"
+
+
+def _is_environment(root: Root, roots: Sequence[Root]) -> bool:
+    """Whether `test` in its folder is an environment: beside it are folders of others."""
+    found = _TEST.search(root.folder)
+    if found is None or _EXAMPLES.search(_TEST.sub("", root.folder)):
+        return False
+    beside = re.compile(f"{re.escape(root.folder[: found.start()])}(?:{_OTHER_ENVIRONMENTS})(?:/.*)?", re.IGNORECASE)
+    return any(beside.fullmatch(other.folder) for other in roots)
 
 
 def fit(text: str) -> str:

@@ -88,6 +88,16 @@ def workflow(steps, head="on: push"):
     return f"{head}\njobs:\n  run:\n    runs-on: ubuntu-latest\n    steps:\n{body}"
 
 
+def test_a_folder_that_is_called_test_is_an_environment_where_others_are_beside_it(laid_out, tmp_path):
+    folders = ("envs/dev/net", "envs/test/net", "envs/test/dns", "modules/net/test", "tests/prod")
+    config, text = found_in(laid_out(repo({f"{at}/a.tf": STATE.format(at) for at in folders})), tmp_path)
+
+    (prefixes,) = zip(*backends(config, "prefix").values(), strict=True)
+    assert sorted(prefixes) == ["envs/dev/net", "envs/test/dns", "envs/test/net"]
+    asked = "is this a state of yours? It lies among examples, so it is left out."
+    assert all(f"{at}/a.tf:2: {asked}" in text for at in folders[3:])
+
+
 def test_every_workspace_that_a_script_may_select_is_a_state(laid_out, tmp_path):
     script = (
         'terraform init\nif [ "$1" = prod ]; then\n  terraform workspace select default\n'
