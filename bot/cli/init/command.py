@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import typer
 
 from bot.cli.frame import FAILED, OK, WRONG, complain, run
 from bot.cli.init import azure, github, gitlab, others
 from bot.cli.init.blocks import Root
-from bot.cli.init.join import Found, Gathered, joined_up, named, without_doubles
+from bot.cli.init.holes import is_known
+from bot.cli.init.join import Found, Gathered, State, joined_up, named, without_doubles
 from bot.cli.init.live.against import against
 from bot.cli.init.live.evidence import COUNTED
 from bot.cli.init.roots import roots
@@ -23,6 +25,9 @@ from bot.config.settings import Config
 from bot.errors import ConfigInvalid
 
 _MOST_SHOWN = 20
+_GITLAB_COM = "https://gitlab.com/api/v4"
+_Sections: TypeAlias = Mapping[tuple[str, bool], set[str]]
+"""Addresses of CI systems by their names, and by whether the checkout uses them; empty: the usual one."""
 
 
 def init(paths: Sequence[Path], output: Path, environ: Mapping[str, str], *, force: bool, live: bool = False) -> int:
@@ -92,9 +97,11 @@ def gathered(checkouts: Sequence[Checkout]) -> Gathered:
     uses = [use for checkout in checkouts for use in uses_in(checkout)]
     all_roots = [roots(checkout) for checkout in checkouts]
     found = Found()
-    names = dict[str, str]()
+    names, sections = dict[str, str](), list[_Sections]()
     for checkout, mine in zip(checkouts, all_roots, strict=True):
-        one = joined_up(checkout, mine, _own(checkout, uses))
+        own = _own(checkout, uses)
+        one = joined_up(checkout, mine, own)
+        sections.append(_sections(checkout, one.states, {use.pipeline.ci for use in own if use.pipeline is not None}))
         found.states += one.states
         found.questions += one.questions
         found.questions += _unknown(checkout, mine)
@@ -103,10 +110,7 @@ def gathered(checkouts: Sequence[Checkout]) -> Gathered:
     named(states, names)
     states.sort(key=lambda state: state.name.lower())
     origin = ", ".join(checkout.name for checkout in checkouts)
-    sections = dict[str, Mapping[str, str]]()
-    for checkout in checkouts:
-        sections = {**_sections(checkout), **{name: each for name, each in sections.items() if all(each.values())}}
-    return Gathered(f"the files of {origin}", states, found.questions, sections, uses)
+    return Gathered(f"the files of {origin}", states, found.questions, _agreed(sections), uses)
 
 
 def uses_in(checkout: Checkout) -> list[Use]:
@@ -128,16 +132,33 @@ def _unknown(checkout: Checkout, mine: Sequence[Root]) -> list[str]:
     ]
 
 
-def _sections(checkout: Checkout) -> dict[str, Mapping[str, str]]:
-    """What the entries under `ci` would say for this checkout; empty values have to be asked."""
+def _sections(checkout: Checkout, states: Sequence[State], used: Collection[str]) -> _Sections:
+    """What the entries under `ci` would say for this checkout, of the systems that it says something of."""
     github_at, gitlab_at = checkout.host_of(github.CI), checkout.host_of(gitlab.CI)
-    return {
-        github.CI: {} if github_at in {"", "github.com"} else {"base_url": f"https://{github_at}/api/v3"},
-        gitlab.CI: {} if gitlab_at in {"", "gitlab.com"} else {"base_url": f"https://{gitlab_at}/api/v4"},
-        azure.CI: {"base_url": azure.organisation(checkout)},
-        others.JENKINS: {"base_url": ""},
-        others.ECS: {},
-    }
+    found = dict[str, set[str]]()
+    if github_at:
+        found[github.CI] = {"" if github_at == "github.com" else f"https://{github_at}/api/v3"}
+    found[gitlab.CI] = {f"https://{gitlab_at}/api/v4"} if gitlab_at else _gitlabs(states)
+    found[gitlab.CI] = {"" if each == _GITLAB_COM else each for each in found[gitlab.CI]}
+    found[azure.CI] = {azure.organisation(checkout)} - {""}
+    return {(name, name in used): each for name, each in found.items()}
+
+
+def _gitlabs(states: Sequence[State]) -> set[str]:
+    """The addresses of the GitLabs that keep states of a checkout whose remote says none."""
+    values = [state.keys.values for state in states if state.keys.type == "gitlab"]
+    return {address for each in values if is_known(address := str(each.get("base_url") or ""))} - {""}
+
+
+def _agreed(sections: Sequence[_Sections]) -> dict[str, Mapping[str, str]]:
+    """The values of the entries under `ci`, by the checkouts that use them if any does; empty ones have to be asked."""
+    agreed: dict[str, Mapping[str, str]] = {others.ECS: {}, others.JENKINS: {"base_url": ""}}
+    for name, usual in ((github.CI, {""}), (gitlab.CI, {""}), (azure.CI, set[str]())):
+        by_use = [set[str]().union(*(each.get((name, is_used), ()) for each in sections)) for is_used in (True, False)]
+        said = by_use[0] or by_use[1] or usual
+        (address,) = said if len(said) == 1 else (None,)
+        agreed[name] = {} if address == "" else {"base_url": address or ""}
+    return agreed
 
 
 def _put(found: Written, output: Path, *, force: bool) -> int:

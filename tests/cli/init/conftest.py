@@ -27,7 +27,7 @@ def write(path, content):
 
 @pytest.fixture
 def laid_out(tmp_path):
-    """Unpacks a layout of the folder `layouts`, or a text."""
-    return lambda name: unpack(
-        (LAYOUTS / f"{name}.txt").read_text(encoding="utf-8") if "\n" not in name else name, tmp_path / "checkout"
+    """Unpacks a layout of the folder `layouts`, or a text, as a checkout in a folder of this name."""
+    return lambda name, folder="checkout": unpack(
+        (LAYOUTS / f"{name}.txt").read_text(encoding="utf-8") if "\n" not in name else name, tmp_path / folder
     )

@@ -88,6 +88,43 @@ def workflow(steps, head="on: push"):
     return f"{head}\njobs:\n  run:\n    runs-on: ubuntu-latest\n    steps:\n{body}"
 
 
+NETWORK = "api/v4/projects/4711/terraform/state/network"
+KEPT = f'terraform {{{{\n  backend "http" {{{{\n    address = "https://{{}}/{NETWORK}"\n  }}}}\n}}}}\n'
+JOB = "deploy:\n  script: [terraform init, terraform apply]\n"
+
+
+def of_gitlab(kept, remote):
+    return repo({"a.tf": KEPT.format(kept), ".gitlab-ci.yml": JOB}, remote)
+
+
+def entry_of_gitlab(laid_out, *texts):
+    checkouts = [opened(laid_out(text, f"checkout-{hash(text)}")) for text in texts]
+    text = read(checkouts, {}).text
+    return next(line.strip() for line in text.splitlines() if " gitlab: {" in line), text
+
+
+def test_the_gitlab_of_a_mirror_is_the_one_that_keeps_its_state(laid_out):
+    on_github = "https://github.com/acme/infra.git"
+    said, _ = entry_of_gitlab(laid_out, of_gitlab("git.acme.example", on_github))
+    usual, _ = entry_of_gitlab(laid_out, of_gitlab("gitlab.com", on_github))
+    assert 'gitlab: {type: gitlab, base_url: "https://git.acme.example/api/v4"}' in said
+    assert "gitlab: {type: gitlab}" in usual
+
+
+def test_the_address_of_a_system_is_that_of_the_checkouts_that_use_it_and_asked_where_they_differ(laid_out):
+    on_github = repo({"b.tf": STATE.format("b"), ".github/workflows/x.yml": workflow(["run: terraform apply"])})
+    ours = of_gitlab("git.acme.example", "https://git.acme.example/acme/one.git")
+    theirs = of_gitlab("gitlab.com", "https://gitlab.com/acme/two.git")
+
+    said, text = entry_of_gitlab(laid_out, on_github, ours)
+    assert said.startswith('gitlab: {type: gitlab, base_url: "https://git.acme.example/api/v4"}')
+    assert "\n  github: {type: github_actions}" in text
+
+    said, text = entry_of_gitlab(laid_out, ours, theirs)
+    assert said.startswith('# gitlab: {type: gitlab, base_url: "?"}')
+    assert "At which address is GitLab CI? Its pipelines are commented out until then." in text
+
+
 def test_a_folder_that_is_called_test_is_an_environment_where_others_are_beside_it(laid_out, tmp_path):
     folders = ("envs/dev/net", "envs/test/net", "envs/test/dns", "modules/net/test", "tests/prod")
     config, text = found_in(laid_out(repo({f"{at}/a.tf": STATE.format(at) for at in folders})), tmp_path)
