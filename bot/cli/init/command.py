@@ -94,12 +94,11 @@ def read(checkouts: Sequence[Checkout], environ: Mapping[str, str]) -> Written:
 
 def gathered(checkouts: Sequence[Checkout]) -> Gathered:
     """All that their files say. Asks nobody."""
-    uses = [use for checkout in checkouts for use in uses_in(checkout)]
+    all_uses = [uses_in(checkout) for checkout in checkouts]
     all_roots = [roots(checkout) for checkout in checkouts]
     found = Found()
     names, sections = dict[str, str](), list[_Sections]()
-    for checkout, mine in zip(checkouts, all_roots, strict=True):
-        own = _own(checkout, uses)
+    for checkout, mine, own in zip(checkouts, all_roots, all_uses, strict=True):
         one = joined_up(checkout, mine, own)
         sections.append(_sections(checkout, one.states, {use.pipeline.ci for use in own if use.pipeline is not None}))
         found.states += one.states
@@ -110,16 +109,14 @@ def gathered(checkouts: Sequence[Checkout]) -> Gathered:
     named(states, names)
     states.sort(key=lambda state: state.name.lower())
     origin = ", ".join(checkout.name for checkout in checkouts)
-    return Gathered(f"the files of {origin}", states, found.questions, _agreed(sections), uses)
+    return Gathered(
+        f"the files of {origin}", states, found.questions, _agreed(sections), [use for own in all_uses for use in own]
+    )
 
 
 def uses_in(checkout: Checkout) -> list[Use]:
     """What all pipelines of a checkout do with Terraform."""
     return [use for system in (github, gitlab, azure, others) for use in system.uses(checkout)]
-
-
-def _own(checkout: Checkout, uses: Sequence[Use]) -> list[Use]:
-    return [use for use in uses if checkout.has(use.at.file)]
 
 
 def _unknown(checkout: Checkout, mine: Sequence[Root]) -> list[str]:

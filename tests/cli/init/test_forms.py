@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.cli.init.command import read, uses_in
+from bot.cli.init.command import gathered, read, uses_in
 from bot.cli.init.expressions import values_of
 from bot.cli.init.holes import holes_in, is_known, shown
 from bot.cli.init.roots import roots
@@ -101,6 +101,24 @@ def entry_of_gitlab(laid_out, *texts):
     checkouts = [opened(laid_out(text, f"checkout-{hash(text)}")) for text in texts]
     text = read(checkouts, {}).text
     return next(line.strip() for line in text.splitlines() if " gitlab: {" in line), text
+
+
+def test_a_pipeline_runs_on_the_states_of_its_own_checkout_also_if_another_has_files_of_the_same_names(laid_out):
+    checkouts = [
+        opened(
+            laid_out(
+                repo(
+                    {"a.tf": STATE.format(name), ".github/workflows/x.yml": workflow(["run: terraform apply"])},
+                    f"https://github.com/acme/{name}.git",
+                ),
+                name,
+            )
+        )
+        for name in ("app", "net")
+    ]
+    states = gathered(checkouts).states
+    mapped = {state.name: [dict(each.seen.keys)["repo"] for each in state.pipelines] for state in states}
+    assert mapped == {"app": ["acme/app"], "net": ["acme/net"]}
 
 
 def test_the_gitlab_of_a_mirror_is_the_one_that_keeps_its_state(laid_out):
