@@ -9,7 +9,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import google.auth
 import pytest
+from google.auth.exceptions import DefaultCredentialsError
 from moto.s3.models import s3_backends
 
 from bot.backends.s3.rights import grants
@@ -525,6 +527,26 @@ async def test_hcp_says_whether_runs_of_the_workspace_wrote_a_state(world, chose
     said = "{ci: hcp, organization: acme, workspace: network}  # guessed: 2 of its last 3 versions were written by runs"
     assert said in entry(text, "one")
     assert "hcp: {type: hcp, base_url: " in text
+
+
+async def test_credentials_that_are_not_there_are_not_looked_for_again_for_each_state(monkeypatch):
+    asked = []
+
+    def default(**_):
+        asked.append(None)
+        raise DefaultCredentialsError
+
+    monkeypatch.setattr(google.auth, "default", default)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    keys = [Keys("gcs", {"type": "gcs", "bucket": "acme-state", "prefix": f"p{number}"}) for number in range(64)]
+    states = [State("", Place("a.tf", 2), each, name=each.values["prefix"]) for each in keys]
+    sections = {"github": {}, "gitlab": {}, "azure": {"base_url": ""}, "jenkins": {"base_url": ""}, "ecs": {}}
+
+    text = await looked(Gathered("a checkout", states, [], sections, []), environ={})
+
+    assert 0 < len(asked) < 10
+    assert "of 0 of 64 states that were tried" in text
+    assert " and 56 more: the state cannot be read: no credentials for Google Cloud Storage" in text
 
 
 @pytest.mark.parametrize("chosen", [["gcs_world"]])

@@ -64,6 +64,7 @@ class Systems:
         self._secrets = secrets
         self._sources = dict[str, RunSource]()
         self._patience = dict[Hashable, Unseen]()
+        self._closed = dict[Hashable, tuple[Checked, Unseen]]()
 
     async def aclose(self) -> None:
         for close in (*self._means.closing, *(source.aclose for source in self._sources.values()), self._aws.aclose):
@@ -85,7 +86,11 @@ class Systems:
         return ci in self._sources
 
     async def checked(self, section: BackendSection) -> Checked:
-        """Whether the lock and the state can be read."""
+        """Whether the lock and the state can be read. Where one answer was that there are no credentials, that is
+        the one for all states of the container: to look for some takes seconds, and brings the same.
+        """
+        if (closed := self._closed.get(_container(section))) is not None:
+            return closed[0]
         kind = stores.kind(section.type)
         backend = kind.open(section, self._means).backend
         unread, odd, rights = list[str](), list[str](), kind.rights
@@ -100,7 +105,10 @@ class Systems:
                 odd.append(f"what is there is not a Terraform state: {fault}")
             case Unseen() | NotFound():
                 unread.append(f"the state cannot be read: {why_not(state)}{_fix(state, rights.state, rights.grant)}")
-        return Checked(tuple(unread), tuple(odd), is_lock_read)
+        checked = Checked(tuple(unread), tuple(odd), is_lock_read)
+        if isinstance(state, Unseen) and state.trouble is Trouble.NO_CREDENTIALS:
+            self._closed[_container(section)] = checked, state
+        return checked
 
     async def is_state(self, section: BackendSection) -> bool:
         """Whether what is there is a Terraform state."""
@@ -126,6 +134,8 @@ class Systems:
 
     async def writings(self, section: BackendSection) -> Observation[tuple[Writing, ...]]:
         """When the newest versions were written, newest first, and by which run where the store knows that."""
+        if (closed := self._closed.get(_container(section))) is not None:
+            return closed[1]
         return await stores.writings(section, self._means, MOST_VERSIONS)
 
     async def runs(self, pipeline: Pipeline) -> tuple[Observation[tuple[Run, ...]], datetime]:
@@ -166,6 +176,12 @@ async def all_within(work: Mapping[K, Callable[[], Awaitable[T]]], seconds: floa
                 raise error
     failed |= {key: "there was no time left to ask" for key in work if key not in found and key not in failed}
     return found, failed
+
+
+def _container(section: BackendSection) -> Hashable:
+    """What has the same credentials for all of its states."""
+    given = tuple(str(value) for key, value in section if key.endswith("_env"))
+    return section.type, given, section if section.listing is None else section.listing.container
 
 
 class _Given(dict[str, Secret]):
