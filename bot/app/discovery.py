@@ -22,7 +22,7 @@ from bot.app.remembered import KIND
 from bot.backends.frame import Means
 from bot.config.patterns import beginning
 from bot.config.settings import Config, StatePattern, StateSettings
-from bot.core.evidence import Found, Observation, Unseen
+from bot.core.evidence import Found, Observation, Trouble, Unseen
 from bot.core.lock import LockSeen
 from bot.core.run import Pipeline
 from bot.errors import JournalAway
@@ -112,11 +112,20 @@ class LivePipelines:
         return pipeline in self._known()
 
 
+@dataclass(frozen=True, slots=True)
+class NotListed:
+    """Why a pattern's states could not be listed. `trouble` is None where the store answered, with too many or none."""
+
+    problem: str
+    trouble: Trouble | None
+
+
 @dataclass
 class Discovery:
     """`config` has the states that are known now. `problems` are sentences about what could not be found, or is left
-    out; empty if all is well. Patterns are by the name that the file gives them. `remembers`: what is found is written
-    down for the next process, which is the bot's to do: a command may see less with its own credentials.
+    out (`left_out`: only these); empty if all is well. Patterns are by the name that the file gives them. Of those that
+    are `unlisted` the last look does not know what they mean. `remembers`: what is found is written down for the next
+    process, which is the bot's to do: a command may see less with its own credentials.
     """
 
     config: Config
@@ -127,10 +136,11 @@ class Discovery:
     sweep: LiveSweep
     pipelines: LivePipelines
     problems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     remembers: bool = True
     _fixed: Mapping[str, StateSettings] = field(default_factory=dict)
     _known: dict[str, dict[str, StateSettings]] = field(default_factory=dict)
-    _unlisted: dict[str, str] = field(default_factory=dict)
+    unlisted: Mapping[str, NotListed] = field(default_factory=dict)
     _unclear: dict[str, list[str]] = field(default_factory=dict)
     _doubly: list[str] = field(default_factory=list)
     _unfit: list[str] = field(default_factory=list)
@@ -178,18 +188,19 @@ class Discovery:
         values = [listing.value for listing in listings if isinstance(listing, Found)]
         if values == self._settled:
             return
-        unlisted, known, is_settled = dict[str, str](), dict(self._known), len(values) == len(listings)
+        unlisted, known, is_settled = dict[str, NotListed](), dict(self._known), len(values) == len(listings)
         for pattern, listing in zip(self.config.patterns, listings, strict=True):
             name, before = pattern.template.name, self._known[pattern.template.name]
             problem = _not_listed(listing)
             if problem or not isinstance(listing, Found):
-                unlisted[name] = f"the states of {name} could not be listed: {problem}"
+                trouble = listing.trouble if isinstance(listing, Unseen) else None
+                unlisted[name] = NotListed(f"the states of {name} could not be listed: {problem}", trouble)
                 continue
             now = await self._made(pattern, listing.value)
             gone = {address: state for address, state in before.items() if address not in now}
             locked = await self._still_locked(gone)
             known[name], is_settled = now | locked, is_settled and not locked
-        self._unlisted, before_all = unlisted, self._known
+        self.unlisted, before_all = unlisted, self._known
         self._known = self._each_once(known)
         await self._take_over()
         left_out = (*self._unclear.values(), self._doubly, self._unfit)
@@ -258,7 +269,8 @@ class Discovery:
         await asyncio.sleep(0)
         found, self._unfit = self._without_doubles()
         unclear = (_unclear(pattern, ways) for pattern, ways in self._unclear.items() if ways)
-        told = (*self._unlisted.values(), *unclear, *self._doubly, *self._unfit)
+        self.left_out = (*unclear, *self._doubly, *self._unfit)
+        told = (*(each.problem for each in self.unlisted.values()), *self.left_out)
         if told != self.problems:
             for words in told[:_SHOWN]:
                 log.warning("states.not_found", problem=words)

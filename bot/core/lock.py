@@ -221,6 +221,11 @@ class LockSeen:
         return not self.held and not self.unseen
 
     @property
+    def is_locked(self) -> bool | None:
+        """None if no place holds a lock and one could not be read."""
+        return True if self.held else None if self.unseen else False
+
+    @property
     def is_gone(self) -> bool:
         """Whether what would be locked, a workspace, is itself not there, or not to be seen."""
         workspace, unseen = PlaceKind.WORKSPACE, self.unseen

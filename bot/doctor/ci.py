@@ -9,7 +9,7 @@ from bot.app.wiring import Wiring
 from bot.config.settings import Config
 from bot.core.evidence import Found, Unseen
 from bot.core.run import CancelResult, Phase, Pipeline, RunRef
-from bot.doctor.check import Area, Level, Result, trouble_of
+from bot.doctor.check import Area, Level, Result, trouble_of, why_not
 from bot.ports.clock import Clock
 from bot.ports.runs import RunSource
 
@@ -50,7 +50,11 @@ async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result
 async def _logged(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result:
     """Reads the log of one job that ended recently."""
     area, listed = Area(source.name), await source.runs(pipeline, since=clock.now() - _BACK_FOR_LOGS)
-    ended = [run for run in listed.value if run.phase is Phase.ENDED] if isinstance(listed, Found) else []
+    if not isinstance(listed, Found):
+        return area.unproven(
+            "logs", f"none was tried: {pipeline.title}: {why_not(listed)}", "ask again once its runs are listed"
+        )
+    ended = [run for run in listed.value if run.phase is Phase.ENDED]
     for run in ended[:_MOST_RUNS]:
         seen = await source.with_jobs(run)
         jobs = seen.value.jobs or () if isinstance(seen, Found) else ()

@@ -521,7 +521,7 @@ def translated(system: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise Failed(Trouble.TIMED_OUT, f"{system} took too long to answer") from error
     except httpx.ConnectError as error:
-        detail = f"no connection to {system}: is its base_url right, is it up?"
+        detail = f"no connection to {system}: is its address right, is it up?"
         raise Failed(Trouble.NO_CONNECTION, detail, was_sent=False) from error
     except httpx.DecodingError as error:
         raise garbled(f"{system}'s answer could not be decoded") from error

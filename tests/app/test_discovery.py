@@ -15,6 +15,8 @@ from bot.app.discovery import LiveStates
 from bot.app.remembered import found_before
 from bot.app.wiring import beside_a_bot, wired
 from bot.config.load import load
+from bot.doctor import configuration
+from bot.doctor.check import Level
 from bot.errors import TflockError, UnknownState
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock
 from bot.sandbox.machine.proxy import fault_proxy
@@ -156,6 +158,22 @@ async def test_while_the_store_is_away_the_states_of_before_are_known(own_aws, c
         assert list(wiring.world.states) == ["dev-billing"]
         (problem,) = wiring.discovery.problems
         assert problem.startswith("the states of {env}-{service} could not be listed: ")
+
+
+@pytest.mark.parametrize(("status", "level"), [(503, Level.UNPROVEN), (403, Level.FAIL)])
+async def test_the_doctor_does_not_say_that_a_pattern_means_no_state_if_its_store_could_not_be_listed(
+    config, redis, proxy, status, level
+):
+    settings = config()
+    async with found(settings, redis) as wiring:
+        (_, empty) = await configuration.checks(settings, wiring)
+    proxy.fault(lambda call: call.method == "GET", Answer(status, b""))
+    async with found(settings, redis) as wiring:
+        (_, unlisted) = await configuration.checks(settings, wiring)
+
+    assert (empty.level, empty.detail) == (Level.WARN, "{env}-{service} means no state that its store lists")
+    assert (unlisted.level, unlisted.stops) == (level, True)
+    assert unlisted.detail.startswith("the states of {env}-{service} could not be listed: ")
 
 
 async def test_who_asks_for_a_state_that_could_not_be_listed_is_not_sent_away(own_aws, config, redis, proxy):

@@ -347,6 +347,10 @@ async def test_a_ci_system_that_cannot_be_reached_is_not_proven_which_counts_as_
     assert (code, found) == (1, ["unproven"])
     assert "GitLab" in told
     assert "try again" in told
+    _, found, told = await levels("gitlab", "logs")
+    assert found == ["unproven"]
+    assert "no connection to GitLab" in told
+    assert "no job" not in told
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(1, (0, ["warn"])), (-10, (1, ["fail"]))])

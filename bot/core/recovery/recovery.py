@@ -32,7 +32,8 @@ class Recovery:
 
     `difference` is None where the two could not be compared: `why_not` says why. `gaps` are sentences on what the
     answer may lack. `versions` are newest first; `no_versions` says why there are none. `left_state`: the run said
-    that it could not save its state. `is_locked`: the state is locked now.
+    that it could not save its state. `is_locked`: the state is locked now; None if
+    that could not be read.
     """
 
     state: StateName
@@ -40,7 +41,7 @@ class Recovery:
     run: Run | None
     found: HowFound | None
     lock: LockFacts | None
-    is_locked: bool
+    is_locked: bool | None
     difference: Difference | None
     why_not: Phrase
     gaps: tuple[Phrase, ...]
@@ -131,6 +132,9 @@ def _digest(recovery: Recovery) -> list[Phrase]:
 
 
 def _lock(recovery: Recovery) -> list[Phrase]:
+    if recovery.is_locked is None:
+        look = Command(f"/tflock status {recovery.state.name}")
+        return [("Whether the state is locked could not be read, and the next steps need its lock. Look: ", look, ".")]
     if not recovery.is_locked:
         return []
     unlock = Command(f"/tflock unlock {recovery.state.name}")

@@ -166,7 +166,7 @@ def _overview(overview: Overview) -> Json:
     states = [
         {
             **_state(name),
-            "locked": _locked(seen),
+            "locked": seen.is_locked,
             "lock": _lock(seen.lock, seen),
             "hold": _hold(seen.lock),
             "unseen": _unseen_places(seen),
@@ -181,7 +181,7 @@ def _inspected(inspection: Inspection) -> Json:
     return {
         **_state(inspection.state),
         "looked_at": stamp(inspection.at),
-        "locked": _locked(seen),
+        "locked": seen.is_locked,
         "lock": _lock(inspection.lock, inspection.seen),
         "hold": _hold(inspection.lock),
         "halves": [
@@ -203,11 +203,6 @@ def _inspected(inspection: Inspection) -> Json:
 
 def _state(name: StateName) -> Json:
     return {"state": name.name, "description": name.description, "protected": name.protected}
-
-
-def _locked(seen: LockSeen) -> bool | None:
-    """None: not known."""
-    return True if seen.held else False if seen.is_free else None
 
 
 def _hold(info: LockInfo | None) -> Json | None:

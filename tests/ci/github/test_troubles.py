@@ -164,7 +164,7 @@ async def test_a_server_that_is_not_there_is_no_connection(make_source, deploy):
     assert isinstance(seen, Unseen)
     assert (seen.trouble, seen.detail) == (
         Trouble.NO_CONNECTION,
-        "no connection to GitHub: is its base_url right, is it up?",
+        "no connection to GitHub: is its address right, is it up?",
     )
 
 

@@ -162,13 +162,17 @@ async def test_a_run_of_which_nothing_is_known_is_none(scene):
     assert "not known which run" in plain(found.why_not)
 
 
-async def test_without_the_store_it_says_so(scene):
+async def test_without_the_store_it_says_so_and_not_that_the_state_is_locked(scene):
     await dead_with(scene, MADE)
     scene.proxy.fault(lambda _: True, Cut())
 
     found = await recover(scene.ports, "staging")
 
     assert found.difference is None
+    assert found.is_locked is None
+    assert recovery_json(found)["locked"] is None
+    assert "Whether the state is locked could not be read" in steps(found)
+    assert "still locked" not in steps(found)
 
 
 SECRET = "ghp_" + "a1B2" * 9
