@@ -74,7 +74,9 @@ def _parsed(path: Path) -> Parsed:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        missing = "there is no such file; copy tflock.example.yml, or name yours in TFLOCK_CONFIG"
+        missing = (
+            "there is no such file; copy tflock.example.yml, have tflock init write one, or name yours in TFLOCK_CONFIG"
+        )
         return Parsed(findings=(((), missing),))
     except UnicodeDecodeError:
         return Parsed(findings=(((), "is not UTF-8 text"),))

@@ -126,9 +126,10 @@ async def test_a_dry_run_beside_a_request_in_flight_is_answered_as_ever(office, 
     assert "already" not in await here("unlock staging --dry-run")
 
 
-async def test_close_asks_first_while_a_state_is_locked(office, here):
+@pytest.mark.parametrize("asked", ["status staging", "unlock staging"])
+async def test_close_asks_first_while_a_state_is_locked(office, here, asked):
     office.hold()
-    await here("status staging")
+    await here(asked)
     incident = await office.journal.current(CHANNEL)
 
     told = await here("close")

@@ -173,7 +173,8 @@ def _put(found: Written, output: Path, *, force: bool) -> int:
         if is_new:
             output.write_text(found.text, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return complain(f"{output}: {error}. Nothing was changed.")
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "is not UTF-8 text"
+        return complain(f"{output}: {reason}. Nothing was changed.")
     typer.echo(_summary(found, output, is_new=is_new))
     return OK if found.complete else FAILED
 

@@ -30,6 +30,7 @@ _MEANS = {
     "does that run's end count too, once CI reports it.",
     OwnerSays.LATER: "We'll ask again in 10 minutes. Until then the other checks decide.",
 }
+_REQUESTS = frozenset({OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED})
 _SHORT_ID = 8
 _AFTER_APPLY: Phrase = (
     "Nothing was undone. Run ",
@@ -59,7 +60,8 @@ def _small(report: OwnerMessage, now: datetime) -> Iterable[str]:
     """Where it was asked for, which lock it is, and how often it was asked."""
     yield channel(report.channel)
     yield mrkdwn(("lock ", Quoted(report.lock.id[:_SHORT_ID]), " of ", *facts.who(report.lock)))
-    asked = [told.at for told in report.history if told.by and told.news is not OwnerNews.RELEASED]
+    # with a request goes what else it showed, which is no other request
+    asked = [told.at for told in report.history if told.by and told.news in _REQUESTS]
     if len(asked) > 1:
         yield mrkdwn((f"{len(asked)} requests so far, latest ", *near((asked[-1],), now)))
     yield mrkdwn((Linked("the request", report.link),)) if report.link else ""

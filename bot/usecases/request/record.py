@@ -234,6 +234,11 @@ async def at_work_on(world: World, state: str) -> tuple[Flying, ...]:
 
 
 async def _flying(world: World, names: tuple[str, ...]) -> tuple[Flying, ...]:
+    known = [(record, record.flight) for record in await _records(world, names)]
+    return tuple((record, flight) for record, flight in known if flight is not None)
+
+
+async def _records(world: World, names: tuple[str, ...]) -> tuple[UnlockRecord | KillRecord, ...]:
     named = [name.partition("/") for name in names]
     # in one question each: a state may have had a thousand, and the connections to Redis are bounded
     unlocks, kills = await asyncio.gather(
@@ -241,8 +246,13 @@ async def _flying(world: World, names: tuple[str, ...]) -> tuple[Flying, ...]:
         KILLS.get_all(world, [request for kind, _, request in named if kind != "unlock"]),
     )
     found = [unlocks.get(request) if kind == "unlock" else kills.get(request) for kind, _, request in named]
-    known = [(record, record.flight) for record in found if record is not None]
-    return tuple((record, flight) for record, flight in known if flight is not None)
+    return tuple(record for record in found if record is not None)
+
+
+async def states_asked_about(world: World, incident: str) -> frozenset[str]:
+    """The states that this incident's unlocks and kills are about. Raises JournalAway."""
+    found = await _records(world, await _listed(world, incident))
+    return frozenset(record.request.state for record in found if record.request.state)
 
 
 async def save_unlock(world: World, record: UnlockRecord) -> None:
