@@ -23,10 +23,13 @@ from bot.core.systems import HCP
 from bot.slack.render import status_message
 from bot.slack.render.owner import owner_message as shown_to_owner
 from bot.slack.render.plain import overview_lines, status_lines, to_json
+from bot.slack.render.who import user_message
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.weigh import Consent, weigh
+from bot.usecases.look.who import about_user
 from bot.usecases.owner.record import OwnerMessageKey, OwnerMessageRecord, facts_at, owner_message
 from bot.usecases.owner.tell import write_to_owner
+from bot.usecases.record.lifecycle import observe
 from bot.usecases.world import State, World
 from tests.backends.hcp.world import ORGANIZATION
 from tests.worlds.ci.sources import source_of
@@ -238,20 +241,28 @@ async def test_a_lock_of_an_account_says_since_when_or_that_this_is_not_known(ga
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-async def test_the_owner_of_an_accounts_lock_reads_no_time_at_which_they_would_have_taken_it(gate, hcp, is_known):
+async def test_nobody_is_told_a_time_at_which_an_account_took_a_lock_where_that_is_not_known(gate, hcp, is_known):
+    """Neither the owner in their DM, nor who asks about them, nor the timeline."""
     taken = ago(hours=2)
     hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
     hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
     inspection = (await decided(gate)).inspection
+    incident, _ = await gate.journal.open(channel=CHANNEL, title="network", by="U0QUINN", at=gate.clock.now())
+    of = OwnerMessageKey("network", inspection.lock.id, "U0ELLIOTT")
 
-    await write_to_owner(gate, OwnerNews.ASKED, inspection, asker="U0PARKER", channel=CHANNEL, incident="")
-    place = OwnerMessageKey("network", inspection.lock.id, "U0ELLIOTT")
-    told = owner_message(
-        inspection.state, place, await facts_at(gate, place), OwnerMessageRecord(), None, is_moved=False
+    await write_to_owner(
+        gate, OwnerNews.UNLOCK_WANTED, inspection, asker="U0QUINN", channel=CHANNEL, incident=incident.id, request="r"
     )
+    letter = owner_message(inspection.state, of, await facts_at(gate, of), OwnerMessageRecord(), None, is_moved=False)
+    theirs = await about_user(gate, "U0ELLIOTT")
+    await observe(gate, incident.id, "network", inspection.seen)
+    written = [entry.text async for entry in gate.journal.entries(incident.id) if entry.kind == "lock.observed"]
 
-    assert (" took it at " in str(shown_to_owner(told).blocks)) is is_known
-    assert "took it" in str(shown_to_owner(told).blocks)
+    assert letter.is_since_known is is_known
+    assert ("took it at" in str(shown_to_owner(letter).blocks)) is is_known
+    assert ("since <!date" in str(user_message(theirs).blocks)) is is_known
+    assert "network is locked" in str(user_message(theirs).blocks)
+    assert [("for a time that is not known" in text) for text in written] == [not is_known]
 
 
 async def test_the_owners_word_on_one_lock_of_an_account_says_nothing_of_its_next_one(gate, hcp):
