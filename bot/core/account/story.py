@@ -21,12 +21,15 @@ from bot.core.account.values import Account, FollowUp, Kill, LockEnd, Release, R
 from bot.core.codec import Omitted
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
+from bot.core.hold import OPERATION
 from bot.core.record.evidence import Evidence
 from bot.core.record.facts import (
     Facts,
     FollowUpFiled,
     FollowUpProposed,
     GateDecided,
+    HoldEnded,
+    HoldPlaced,
     KillConfirmed,
     KillRequested,
     LockObserved,
@@ -77,6 +80,7 @@ class Story:
         self._tickets: dict[str, str] = {}
         self._noted: dict[str, Entry] = {}
         self._recoveries: dict[str, RecoveryLooked] = {}
+        self._on_hold: set[str] = set()
         self._intended_at: datetime | None = None
         self._recorded = 0
         self._last: Entry | None = None
@@ -89,6 +93,7 @@ class Story:
         self._marks.learn(entry, facts)
         self._participants.learn(entry, facts)
         self._locks_and_runs(facts, entry)
+        self._holds(facts)
         self._people(facts, entry)
 
     @property
@@ -111,6 +116,7 @@ class Story:
             samples=self._samples.shown, tables=self._samples.tables, digests=self._samples.digests,
             releases=self._as_corrected(), kills=tuple(self._kills), replies=tuple(self._replies),
             turned_away=dict(self._turned), recoveries=tuple(self._recoveries.values()),
+            on_hold=frozenset(self._on_hold),
             marks=self._marks.shown(self._revisions), key_moments=self._revisions.key_moments,
             impact=self._said("impact"), review=self._said("review"), names=dict(names), zone=zone,
         )  # fmt: skip
@@ -137,6 +143,13 @@ class Story:
             case KillConfirmed(restarted=False):
                 self._killed(facts, entry)
 
+    def _holds(self, facts: Facts | None) -> None:
+        match facts:
+            case HoldPlaced(state=state) if len(self._on_hold) < _MOST:
+                self._on_hold.add(state)
+            case HoldEnded(state=state):
+                self._on_hold.discard(state)
+
     def _people(self, facts: Facts | None, entry: Entry) -> None:
         match facts:
             case OwnerAnswered():
@@ -158,7 +171,10 @@ class Story:
     def _decided(self, facts: GateDecided, evidence: Evidence, at: datetime) -> None:
         state, lock_id = evidence.state or facts.state, evidence.lock_id or facts.lock_id
         findings = facts.verdict.findings if facts.verdict is not None else ()
-        human_held = any(found.rule == Rule.HUMAN_HELD and found.effect != "holds" for found in findings)
+        on_hold = any(lock.id == lock_id and lock.operation == OPERATION for lock in evidence.lock.locks)
+        human_held = not on_hold and any(
+            found.rule == Rule.HUMAN_HELD and found.effect != "holds" for found in findings
+        )
         self._locks.sees(state, evidence.lock, at)
         self._locks.belongs(state, lock_id, evidence.owner, human_held=human_held)
         self._runs.hold(state, lock_id, evidence.holder, at)

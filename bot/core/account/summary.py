@@ -248,16 +248,16 @@ def _summaries(account: Account) -> tuple[StateSummary, ...]:
         locks.setdefault(lock.state, []).append(lock)
     others = (one.state for some in (account.samples, account.loops, account.runs) for one in some)
     named = dict.fromkeys((*locks, *others))
-    return tuple(_state(state, locks.get(state, [])) for state in named if state)
+    return tuple(_state(state, locks.get(state, []), on_hold=state in account.on_hold) for state in named if state)
 
 
-def _state(state: str, locks: Sequence[LockSpan]) -> StateSummary:
-    """It is not free while it has a lock, or if the last known fact is that another lock took its place."""
+def _state(state: str, locks: Sequence[LockSpan], *, on_hold: bool) -> StateSummary:
+    """It is not free while it has a lock or a hold, or if the last known fact is that another lock took its place."""
     last = max(locks, key=lambda lock: lock.until, default=None)
     replaced = last is not None and last.end is LockEnd.REPLACED
     held = any(lock.end is LockEnd.HELD for lock in locks)
     covered = _covered((lock.since, lock.until) for lock in locks) if locks else None
-    return StateSummary(state, locked_for=covered, is_free=not held and not replaced)
+    return StateSummary(state, locked_for=covered, is_free=not (held or replaced or on_hold))
 
 
 def _covered(spans: Iterable[tuple[datetime, datetime]]) -> timedelta:

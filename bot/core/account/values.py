@@ -294,6 +294,8 @@ class Account:
     """By state: tries to release a lock that its table refused, also those of requests that came to nothing."""
     recoveries: tuple[RecoveryLooked, ...] = ()
     """The last look at what was left behind, of each state."""
+    on_hold: frozenset[str] = frozenset()
+    """The states that tflock holds for someone."""
     marks: tuple[Mark, ...] = ()
     key_moments: frozenset[str] = frozenset()
     impact: str = ""

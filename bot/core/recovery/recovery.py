@@ -33,7 +33,7 @@ class Recovery:
     `difference` is None where the two could not be compared: `why_not` says why. `gaps` are sentences on what the
     answer may lack. `versions` are newest first; `no_versions` says why there are none. `left_state`: the run said
     that it could not save its state. `is_locked`: the state is locked now; None if
-    that could not be read.
+    that could not be read. `is_on_hold`: that lock is a hold of tflock's.
     """
 
     state: StateName
@@ -51,6 +51,7 @@ class Recovery:
     digest: DigestSeen
     left_state: bool = False
     table: str = ""
+    is_on_hold: bool = False
 
     @property
     def looks_wrong(self) -> bool:
@@ -137,6 +138,9 @@ def _lock(recovery: Recovery) -> list[Phrase]:
         return [("Whether the state is locked could not be read, and the next steps need its lock. Look: ", look, ".")]
     if not recovery.is_locked:
         return []
+    if recovery.is_on_hold:
+        off = Command(f"/tflock hold {recovery.state.name} off")
+        return [("The state is on hold, and the next steps need its lock. End the hold when you begin: ", off, ".")]
     unlock = Command(f"/tflock unlock {recovery.state.name}")
     only: Phrase = (", and let no other run start before that state is saved",) if recovery.left_state else ()
     return [("The state is still locked, and the next steps need its lock. If its run is dead: ", unlock, *only, ".")]

@@ -11,6 +11,7 @@ import structlog
 
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.gate.inspection import Inspection
+from bot.core.hold import hold_in
 from bot.core.instants import shifted
 from bot.core.joblog.changes import Changes
 from bot.core.joblog.values import JobChanges
@@ -100,6 +101,7 @@ async def recover(world: World, name: str, asked: Asked | None = None) -> Recove
         digest=inspection.check.digest,
         left_state=told.changes is not None and told.changes.left_state,
         table=state.table,
+        is_on_hold=hold_in(inspection.seen) is not None,
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.core.account.proposals import earlier, followup_facts, propose
 from bot.core.account.story import Story
-from bot.core.account.values import FollowUp
+from bot.core.account.values import Cause, FollowUp
 from bot.core.codec import read, written
 from bot.core.lock import Billing, DigestMatch, DigestSeen
 from bot.core.phrase import Linked, Person, Quoted, plain
@@ -192,6 +192,25 @@ def test_a_lock_that_no_ci_is_known_to_hold_should_be_taken_in_ci(chronicle):
 
     assert "elliott" in plain(followup.reason)
     assert "nothing ties it to a CI run" in plain(followup.reason)
+
+
+def test_a_hold_is_no_lock_that_should_be_taken_in_ci_and_its_state_is_not_free(chronicle):
+    chronicle.look("11:00")
+    evidence = chronicle.entries[0].facts
+    locks = [{**lock, "operation": "tflock hold"} for lock in evidence["evidence"]["lock"]["locks"]]
+    evidence["evidence"]["lock"]["locks"] = locks
+    findings = [{"rule": "human-held", "effect": "refuses", "reason": "it is held by quinn"}]
+    chronicle.add("11:01", Kind.GATE_DECIDED, **{**evidence, "verdict": {"ruling": "refuse", "findings": findings}})
+    lock_id = locks[0]["id"]
+    chronicle.add("11:02", Kind.UNLOCK_RELEASED, state="staging", lock_id=lock_id, places=[])
+    chronicle.add("11:02", Kind.HOLD_PLACED, state="staging", lock_id="h", hold="h1", until=None, places=[])
+    held = chronicle.account()
+    chronicle.add("11:09", Kind.HOLD_ENDED, state="staging", lock_id="h", hold="h1", outcome="lifted", places=[])
+
+    assert not proposed(chronicle, "apply-in-ci")
+    assert Cause.LAPTOP not in held.summary.causes
+    assert [state.is_free for state in held.summary.states] == [False]
+    assert [state.is_free for state in chronicle.account().summary.states] == [True]
 
 
 def test_a_filed_ticket_stays_with_its_proposal(chronicle):

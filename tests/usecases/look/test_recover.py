@@ -9,12 +9,15 @@ from datetime import timedelta
 import pytest
 
 from bot.core.account.story import Story
+from bot.core.hold import OPERATION
 from bot.core.phrase import plain
 from bot.core.record.timeline import Kind, canonical
 from bot.core.recovery.recovery import HowFound, dont, next_steps
 from bot.errors import NoSuchRun, UnknownState
+from bot.sandbox.machine.aws import WrittenLock
 from bot.slack.render.recovery import recovery_json, recovery_lines
 from bot.usecases.look.recover import Asked, recover, write_down
+from tests.usecases.conftest import KEY
 from tests.worlds.logs import printed
 from tests.worlds.proxy import Cut, Deny
 
@@ -74,6 +77,22 @@ async def test_the_next_run_that_holds_the_state_by_now_is_not_taken_for_the_dea
     assert by_button.run.ref.id == typed.run.ref.id == str(run.id) != str(next_run.id)
     assert by_button.is_locked
     assert await scene.stands(next_lock)
+
+
+async def test_under_a_hold_the_step_is_to_end_the_hold_and_not_to_unlock(scene):
+    lock, run = await dead_with(scene, MADE)
+    report = await scene.ask()
+    await scene.confirm(report)
+    await scene.work()
+    hold = WrittenLock("hold-1", scene.clock.now(), lock.path, who="tflock@inc (@quinn)", operation=OPERATION)
+    await scene.aws.hold(KEY, hold.text, item=True, file=True)
+
+    found = await recover(scene.ports, "staging", Asked(lock_id=lock.id, incident=report.request.incident))
+
+    assert (found.run.ref.id, found.is_locked) == (str(run.id), True)
+    assert "/tflock hold staging off" in steps(found)
+    assert "/tflock unlock" not in steps(found)
+    assert await scene.stands(hold)
 
 
 async def test_what_was_found_is_written_down_with_its_blocks_and_becomes_a_follow_up(scene):
