@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.compute_engine import _metadata
 from stamina.instrumentation import set_on_retry_hooks
-from tests.backends.azurerm.test_real_terraform import certified, lead
 
 from bot.app import logs
 from bot.backends.azurerm.credentials import default_credentials as azures
@@ -26,6 +25,7 @@ from bot.backends.credentials import FetchedToken
 from bot.backends.gcs.credentials import default_credentials as googles
 from bot.core.evidence import Trouble
 from bot.http.client import Failed
+from tests.worlds.azure_public import certified, lead
 from tests.worlds.tokens import ACCOUNT, ASSERTION, AUDIENCE, CLIENT, SECRET, TENANT, TOKEN, TokenServer
 
 ENTRA = "login.microsoftonline.com"

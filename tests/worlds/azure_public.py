@@ -44,7 +44,7 @@ _CLOUD = {
 @asynccontextmanager
 async def public(storage: AzureStorage, key: str, directory: Path) -> AsyncIterator[tuple[str, Mapping[str, str]]]:
     """The backend block of a state in this storage, and what Terraform needs in its environment to reach it."""
-    context, authority = _certified(directory, f"{_ACCOUNT}.blob.{_SUFFIX}", _METADATA)
+    context, authority = certified(directory, f"{_ACCOUNT}.blob.{_SUFFIX}", _METADATA)
     front = web.Application()
     front.router.add_get("/metadata/endpoints", _described)
     front.router.add_route("*", "/{path:.*}", storage.handle)
@@ -52,7 +52,7 @@ async def public(storage: AzureStorage, key: str, directory: Path) -> AsyncItera
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     port = runner.addresses[0][1]
-    proxy = await asyncio.start_server(lambda *pair: _lead(port, *pair), "127.0.0.1", 0)
+    proxy = await asyncio.start_server(lambda *pair: lead(port, *pair), "127.0.0.1", 0)
     address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
     block = _BLOCK.format(
         account=_ACCOUNT, container=storage.container, key=key, metadata=_METADATA, sas=storage.sas_token
@@ -68,7 +68,7 @@ async def _described(_: web.Request) -> web.Response:
     return web.json_response(_CLOUD)
 
 
-def _certified(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
+def certified(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
     """A server's certificate for these names, and the authority that signed it."""
     key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
@@ -90,7 +90,7 @@ def _certified(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
     return context, chain
 
 
-async def _lead(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def lead(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """CONNECT to anywhere leads to the one place."""
     await reader.readuntil(b"\r\n\r\n")
     theirs, ours = await asyncio.open_connection("127.0.0.1", port)
