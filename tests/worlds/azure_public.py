@@ -99,8 +99,10 @@ async def lead(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await source.read(65536):
-            target.write(data)
-            await target.drain()
-    target.close()
+    try:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+    finally:  # also where the test is over first
+        target.close()
