@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from bot.config import patterns
 from bot.config.checks import cross_checks, translated
-from bot.config.models import DEFAULT_VARIABLES, ApprovalSection, AwsSection, ConfigFile, EcsSection, PolicySection
+from bot.config.models import (
+    DEFAULT_VARIABLES,
+    ApprovalSection,
+    AwsSection,
+    CiSection,
+    ConfigFile,
+    EcsSection,
+    PolicySection,
+)
 from bot.config.secret_files import OWN, Resolved, named_in, resolved
-from bot.config.section import REGION_VARIABLES
+from bot.config.section import REGION_VARIABLES, OwnRuns
 from bot.config.settings import Config, Secret, SlackSettings, StatePattern, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
@@ -67,7 +75,7 @@ def load(path: str | Path, environ: Mapping[str, str], *, need_slack: bool = Tru
     told += [f"{name}: {reason}" for name, reason in _environment_problems(found.environ, need_slack=need_slack)]
     if told or file is None:
         raise ConfigInvalid(tuple(dict.fromkeys(told)))
-    return _built(path, file, found)
+    return _built(path, _with_own_runs(file), found)
 
 
 def _parsed(path: Path) -> Parsed:
@@ -114,6 +122,33 @@ def _environment_problems(environ: Mapping[str, str], *, need_slack: bool) -> It
     for name, default, known in (("LOG_FORMAT", "json", _LOG_FORMATS), ("LOG_LEVEL", "info", _LOG_LEVELS)):
         if environ.get(name, default).strip().lower() not in known:
             yield name, f"must be one of {', '.join(known)}"
+
+
+def _with_own_runs(file: ConfigFile) -> ConfigFile:
+    """With the pipelines that stores are themselves, where the file does not name them."""
+    ci, states = dict(file.ci), dict(file.states)
+    for name, state in file.states.items():
+        own = state.backend.own_runs
+        if own is None:
+            continue
+        systems = [each for each, given in ci.items() if _is_at(given, own)]
+        if not systems:
+            free = (f"{own.type}{number}" for number in ("", *range(2, len(ci) + 3)))
+            systems = [next(each for each in free if each not in ci)]
+            given = {"type": own.type, "base_url": own.base_url, "token_env": own.token_env}
+            ci[systems[0]] = TypeAdapter[CiSection](CiSection).validate_python(given)
+        # names of organizations and workspaces are the same in upper and lower case
+        named = [{key: value.casefold() for key, value in entry.items() if key != "ci" and value is not None}
+                 for entry in state.pipelines if entry["ci"] in systems]  # fmt: skip
+        if {key: value.casefold() for key, value in own.keys.items()} not in named:
+            entry = {"ci": systems[0], **own.keys}
+            states[name] = state.model_copy(update={"pipelines": (*state.pipelines, entry)})
+    return file.model_copy(update={"ci": ci, "states": states})
+
+
+def _is_at(given: CiSection, own: OwnRuns) -> bool:
+    address = getattr(given, "base_url", "")
+    return given.type == own.type and address.rstrip("/").casefold() == own.base_url.rstrip("/").casefold()
 
 
 def _built(path: Path, file: ConfigFile, given: Resolved) -> Config:

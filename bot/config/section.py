@@ -35,6 +35,16 @@ class Listing:
         return self.container != other.container or bool(self.part and other.part and self.part != other.part)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnRuns:
+    """Runs that a store makes on its states itself: the CI system that it is, and the keys of the state's pipeline."""
+
+    type: str
+    base_url: str
+    token_env: str
+    keys: Mapping[str, str]
+
+
 class Section(BaseModel):
     """A mapping of the file. Unknown keys are errors; a text is never taken for a number, nor the reverse."""
 
@@ -72,6 +82,11 @@ class BackendSection(Section):
     @property
     def listing(self) -> Listing | None:
         """Where the store lists this state; None if its kind has no `states`."""
+        return None
+
+    @property
+    def own_runs(self) -> OwnRuns | None:
+        """The pipeline that the store itself is of this state, known without being named; None if it runs nothing."""
         return None
 
     def with_defaults(self, aws: Mapping[str, Any]) -> Self:  # noqa: ARG002 - only who is reached as AWS is

@@ -263,3 +263,33 @@ def test_a_pattern_for_the_http_protocol_is_refused_as_it_has_no_list(problems_o
     assert problem.endswith(
         "states.{env}.discover: is not possible with the backend http: tflock cannot list its states"
     )
+
+
+@pytest.mark.parametrize(
+    ("ci", "mapped", "pipelines"),
+    [
+        ("{}", "[]", [("hcp", "acme", "Network")]),
+        ("{tfe: {type: hcp}}", "[]", [("tfe", "acme", "Network")]),
+        ("{tfe: {type: hcp}}", "[{ci: tfe, organization: ACME, workspace: network}]", [("tfe", "ACME", "network")]),
+        (
+            "{tfe: {type: hcp}}",
+            "[{ci: tfe, organization: acme, workspace: other}]",
+            [("tfe", "acme", "other"), ("tfe", "acme", "Network")],
+        ),
+        ("{hcp: {type: hcp, base_url: 'https://tfe.example.com'}}", "[]", [("hcp2", "acme", "Network")]),
+    ],
+)
+def test_the_runs_of_a_workspace_are_known_without_being_named(loaded, ci, mapped, pipelines):
+    head = HCP.replace("{hcp: {type: hcp}}", ci)
+    config = loaded(head + workspaces("network", "Network") + f"    pipelines: {mapped}\n", TOKEN, need_slack=False)
+    own = config.states["network"].pipelines[-1].ci
+
+    found = [(each.ci, *(value for _, value in each.fields)) for each in config.states["network"].pipelines]
+    assert found == pipelines
+    assert (config.ci[own].base_url, config.ci[own].token_env) == ("https://app.terraform.io", "TFE_TOKEN")
+
+
+def test_so_are_those_of_a_patterns_workspaces(loaded):
+    config = loaded(HCP.replace("{hcp: {type: hcp}}", "{}") + workspaces("{ws}", "app-{ws}"), TOKEN, need_slack=False)
+    (own,) = config.patterns[0].state("app-blue").pipelines
+    assert dict(own.fields) == {"organization": "acme", "workspace": "app-blue"}

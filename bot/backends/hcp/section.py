@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from bot.config.section import BackendSection, Listing, Problem
+from bot.config.section import BackendSection, Listing, OwnRuns, Problem
 from bot.config.values import Host, TagName, Text, Url, Variable
 
 
@@ -45,6 +45,11 @@ class Backend(BackendSection):
         """A workspace is in one project at a time. It may have any tags, which tell no two patterns apart."""
         part = (self.project or "").casefold()
         return Listing((self.address, self.organization.casefold()), self.workspace, part, is_folded=True)
+
+    @property
+    def own_runs(self) -> OwnRuns:
+        keys = {"organization": self.organization, "workspace": self.workspace}
+        return OwnRuns("hcp", self.address, self.token_env, keys)
 
     @property
     def lock_path(self) -> str:
