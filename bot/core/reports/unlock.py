@@ -47,7 +47,7 @@ class UnlockReport:
 
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
     when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
-    was asked too often. `took` is from the request to the outcome. `by` armed it, empty if that is the asker.
+    was asked too often. `took` is from the request to the outcome. `by` armed or confirmed it, empty for the asker.
     `approval` says who may be the second person. `hold` is what the lock was swapped for, if it was.
     """
 

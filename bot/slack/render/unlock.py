@@ -121,7 +121,9 @@ def _asked(report: UnlockReport) -> Phrase:
     if report.request.is_automatic:
         return ("nobody asked: the configuration unlocks it automatically (auto_release)",)
     approved: Phrase = (", ", Person(report.approver, ""), " approved") if report.approver else ()
-    return (Person(report.request.user, ""), " asked", *approved)
+    others = report.by not in {"", BOT, report.request.user, report.approver}
+    clicked: Phrase = (", ", Person(report.by, ""), " clicked") if others else ()
+    return (Person(report.request.user, ""), " asked", *clicked, *approved)
 
 
 def _reason(report: UnlockReport) -> Phrase:

@@ -96,8 +96,7 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
         world.meter.unlock(task.request.state, str(report.stage))
         if report.stage is UnlockStage.RELEASED:
             world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
-    if record.hold:
-        report = replace(report, hold=await _held(world, record))
+    report = replace(report, by=task.by, hold=await _held(world, record) if record.hold else None)
     await show(world.messenger, report)
     await _announce(world, task, report)
     lock = _lock_in(record)

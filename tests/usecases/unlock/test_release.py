@@ -48,6 +48,19 @@ async def test_both_halves_are_released_and_everything_is_on_the_timeline(scene)
     assert (await UNLOCKS.get(scene.ports, request.id)).phase == "done"
 
 
+@pytest.mark.parametrize("by", ["U0QUINN", "U0PARKER"])
+async def test_the_outcome_names_who_asked_and_also_who_else_clicked(scene, by):
+    await scene.dead_lock()
+    await scene.confirm(await scene.ask(), user=by)
+
+    await scene.work()
+
+    outcome = scene.said()[0]
+    assert "staging is unlocked" in outcome
+    assert "<@U0QUINN> asked" in outcome
+    assert ("<@U0PARKER> clicked" in outcome) is (by == "U0PARKER")
+
+
 async def test_a_lock_that_is_gone_by_then_is_said_to_be_free(scene):
     lock, _, _ = await confirmed(scene)
     await scene.aws.delete_item(f"{scene.aws.bucket}/{KEY}")
