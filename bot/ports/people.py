@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from bot.core.evidence import Observation
@@ -19,6 +20,10 @@ class Directory(Protocol):
 
     async def introduce(self) -> str:
         """Asks Slack who the bot is; returns its user id. Raises UpstreamError."""
+        ...
+
+    async def now(self) -> Observation[datetime]:
+        """What time it is by Slack's own clock, which also stamps the messages, cut down to the second."""
         ...
 
     async def member(self, user_id: str) -> Observation[Member]: ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -76,6 +75,22 @@ class SlackDirectory:
         self._home_team = answer.get("team_id") or self._enterprise
         self._user_id = str(answer.get("user_id") or "")
         return self._user_id
+
+    async def now(self) -> Observation[datetime]:
+        date: datetime | None = None
+
+        async def call() -> AsyncSlackResponse:
+            nonlocal date
+            response = await self._client.auth_test()
+            date = _date_of(response)
+            return response
+
+        def read(_: Json) -> datetime:
+            if date is None:
+                raise LookupError("date")
+            return date
+
+        return await self._ask("asking for the time", call, read)
 
     async def member(self, user_id: str) -> Observation[Member]:
         call = partial(self._client.users_info, user=user_id)
@@ -210,9 +225,9 @@ class SlackDirectory:
         return response.data if isinstance(response.data, dict) else {}
 
     def _compare_clocks(self, response: AsyncSlackResponse) -> None:
-        date = next((value for name, value in response.headers.items() if name.lower() == "date"), None)
-        with suppress(TypeError, ValueError):
-            self.ahead = parsedate_to_datetime(str(date)) - self._clock.now()
+        date = _date_of(response)
+        if date is not None:
+            self.ahead = date - self._clock.now()
 
     def _member(self, user: Json) -> Member:
         profile = user.get("profile") or {}
@@ -235,6 +250,15 @@ class SlackDirectory:
             return self._home_team
         team = user.get("team_id") or (user.get("profile") or {}).get("team")
         return str(team) if team else None
+
+
+def _date_of(response: AsyncSlackResponse) -> datetime | None:
+    date = next((value for name, value in response.headers.items() if name.lower() == "date"), None)
+    try:
+        at = parsedate_to_datetime(str(date))
+    except (TypeError, ValueError):
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def _unseen(failed: Failure, at: datetime) -> NotFound | Unseen:

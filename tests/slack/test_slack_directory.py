@@ -12,6 +12,7 @@ from bot.errors import Denied, Throttled, Unreachable
 from bot.sandbox.slack.team import BOT_USER, TEAM
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory, _channel
+from tests.worlds.clocks import MovableClock
 from tests.worlds.own_time import own_time
 from tests.worlds.slack.workspace import FullWorkspace
 
@@ -39,6 +40,26 @@ async def test_introducing_to_a_busy_slack_says_how_long_to_wait(workspace, dire
     with pytest.raises(Throttled) as caught:
         await directory.introduce()
     assert caught.value.retry_after == 30
+
+
+async def test_the_time_is_slacks_own_however_far_this_machines_clock_was_set(workspace):
+    clock = MovableClock(timedelta(hours=1))
+    seen = await SlackDirectory(slack_client(workspace.bot_token, base_url=workspace.api_url), clock=clock).now()
+    assert isinstance(seen, Found)
+    assert timedelta(0) <= datetime.now(UTC) - seen.value < timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Tue, 01 Dec 2026 05:00:00 -0000"])
+async def test_a_slack_that_names_no_time_leaves_it_unseen(workspace, directory, monkeypatch, date):
+    ask = directory._client.auth_test
+
+    async def undated():
+        response = await ask()
+        response.headers = {"Date": date}
+        return response
+
+    monkeypatch.setattr(directory._client, "auth_test", undated)
+    assert isinstance(await directory.now(), Unseen)
 
 
 async def test_a_member_is_found_with_what_bears_on_their_rights(directory):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+import structlog
+
+from bot.core.evidence import Found
 from bot.core.people import BOT, Automatic
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.shelf import LOCK_LIFE, Shelf
 from bot.usecases.world import World
+
+log = structlog.get_logger()
 
 _OVER = timedelta(seconds=1)
 
@@ -52,15 +57,26 @@ async def automatic(world: World, state: str, lock_id: str) -> Automatic:
 
 
 async def leave_time(world: World, request: UnlockRequest, veto: timedelta) -> None:
-    """From now on people have this long to stop it, by Redis's clock as well as by ours: ours may be set. Raises
-    JournalAway.
+    """From now on people have this long to stop it, by Redis's clock and Slack's as well as by ours: ours may be set.
+    Raises JournalAway.
     """
     await world.records.take("veto", request.id, holder=request.id, ttl=veto)
 
 
-async def is_time_over(world: World, request: UnlockRequest) -> bool:
-    """Whether that time has passed by Redis's clock. Raises JournalAway."""
-    return await world.records.take("veto", request.id, holder="over", ttl=_OVER)
+async def is_time_over(world: World, request: UnlockRequest, veto: timedelta) -> bool:
+    """Whether that time has passed by Redis's clock and by Slack's, since Redis may be on this very machine. Raises
+    JournalAway.
+
+    Slack stamped the announcement. While it does not say what time it is now, people have time.
+    """
+    if not await world.records.take("veto", request.id, holder="over", ttl=_OVER):
+        return False
+    now = await world.directory.now()
+    if not isinstance(now, Found):
+        log.warning("auto_release.time_not_known", request=request.id)
+        return False
+    announced = datetime.fromtimestamp(int(float(request.ts)), UTC)  # cut down to the second, as `now` is
+    return now.value - announced >= veto
 
 
 async def has_ended(world: World, request: UnlockRequest) -> None:

@@ -148,12 +148,12 @@ async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockRepo
 
 async def _automatic_step(world: World, task: Task, report: UnlockReport, still_ours: Check) -> UnlockReport:
     """It was announced on proof: what is not proven at any look ends it, and what is waits until nobody stopped it."""
-    verdict, not_before = report.verdict, task.record.not_before
+    verdict, not_before, armed_at = report.verdict, task.record.not_before, task.record.armed_at
     if task.phase is RequestPhase.ARMED and verdict is not None and verdict.ruling is not Ruling.ALLOW:
         return replace(report, stage=UnlockStage.REFUSED)
-    if not_before is None or world.clock.now() < not_before:
+    if not_before is None or armed_at is None or world.clock.now() < not_before:
         return replace(report, until=not_before)
-    if task.phase is RequestPhase.ARMED and not await is_time_over(world, task.request):
+    if task.phase is RequestPhase.ARMED and not await is_time_over(world, task.request, not_before - armed_at):
         return replace(report, until=not_before)
     return await carry_out(world, task, still_ours=still_ours)
 

@@ -117,6 +117,13 @@ def town():
     made.close()
 
 
+def of_slack(town):
+    """Slack's clock, which nobody sets."""
+    true = LoopClock(town.loop)
+    town.directory.clock = town.messenger.clock = true
+    return true
+
+
 def is_kept(town, minutes=60):
     """Whether the lock stands for as long as that, with nothing about to happen to it."""
     town.watch(minutes)
@@ -266,16 +273,37 @@ def test_the_time_counts_from_when_every_look_allowed_it(town):
     assert town.locks == {"l1"}
 
 
+@pytest.mark.parametrize("redis_is_elsewhere", [True, False])
 @pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta()])
-def test_people_have_their_time_to_stop_it_even_if_the_machines_clock_is_set_forward(town, ahead):
+def test_people_have_their_time_to_stop_it_even_if_the_machines_clock_is_set_forward(town, ahead, redis_is_elsewhere):
+    true = of_slack(town)
     town.until_announced()
-    announced, true = town.clock.now(), LoopClock(town.loop)
-    town.records.clock, town.clock.now = true, lambda: true.now() + ahead  # Redis is on another machine
+    announced = town.clock.now()
+    if redis_is_elsewhere:
+        town.records.clock = true
+    town.clock.now = lambda: true.now() + ahead
 
     town.watch(3)
     assert town.locks == {"l1"}
     assert true.now() - announced < VETO
     town.watch(4)
+    assert town.locks == set()
+
+
+def test_people_keep_their_time_to_stop_it_while_slack_does_not_say_what_time_it_is(town):
+    of_slack(town)
+    town.until_announced()
+
+    async def fault(name):
+        if name == "look up time":
+            raise Unreachable("Slack", "no answer")
+
+    town.switchboard.fault = fault
+
+    town.watch(VETO / timedelta(minutes=1) + 3)
+    assert town.locks == {"l1"}
+    town.switchboard.fault = None
+    town.watch(1)
     assert town.locks == set()
 
 

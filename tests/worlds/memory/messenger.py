@@ -19,6 +19,7 @@ from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews
 from bot.errors import Missing
+from bot.ports.clock import Clock
 from bot.ports.messenger import Message, Posted, Report
 from bot.slack.render import message_of
 from tests.worlds.memory.memory import Switchboard
@@ -46,7 +47,7 @@ class MemoryMessenger:
     `posts` are the messages as they were posted, in order, with where; `versions` has each version of each message,
     and `shown` what it shows now. `whispers` are what one person alone was told: the channel, who, what. `replies` has
     what people asked to see, as messages. `ended` are the steps of workflows that
-    were ended, with how.
+    were ended, with how. With a `clock` the messages have its time, as Slack's have.
     """
 
     switchboard: Switchboard = field(default_factory=Switchboard)
@@ -58,13 +59,15 @@ class MemoryMessenger:
     dialogs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     homes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     ended: list[tuple[str, str]] = field(default_factory=list)
+    clock: Clock | None = None
     _marks: dict[tuple[str, str], Posted] = field(default_factory=dict)
 
     async def post(self, to: str, what: Report | Message, *, thread: str = "", mark: str = "") -> Posted:
         before, after, _ = _calls(what)
         await self.switchboard.pass_through(before)
         channel = f"D{to}" if to.startswith("U") else to
-        posted = Posted(channel, f"1700000000.{len(self.posts) + 1:06}")
+        at = int(self.clock.now().timestamp()) if self.clock is not None else 1_700_000_000
+        posted = Posted(channel, f"{at}.{len(self.posts) + 1:06}")
         self.posts.append((to, what))
         self._show(posted, what)
         if mark:

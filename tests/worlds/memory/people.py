@@ -45,6 +45,9 @@ class MemoryDirectory:
     async def introduce(self) -> str:
         return "U0TFLOCK"
 
+    async def now(self) -> Observation[datetime]:
+        return await self._asked("time", lambda: Found(self.clock.now(), self.clock.now()))
+
     async def member(self, user_id: str) -> Observation[Member]:
         return await self._asked("member", lambda: self._found(self.people.get(user_id), user_id))
 
