@@ -142,7 +142,8 @@ def journal_away(command: str, error: JournalAway, what_changed: Phrase = (_UNCH
         what_changed,
         ("Reading still works: ", Quoted("/tflock status"), ".", *then),
     )
-    return Notice(f"{command} is not possible right now", lines)
+    typed = "This" if "." in command else command  # a click's name is for logs and metrics
+    return Notice(f"{typed} is not possible right now", lines)
 
 
 def _upstream(command: str, error: UpstreamError) -> Notice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from bot.app.adapters import export_bucket
@@ -12,6 +13,7 @@ from bot.aws.clients import AwsClients
 from bot.config.settings import Config
 from bot.doctor.check import Area, Result
 from bot.errors import Denied, UpstreamError
+from bot.store.embedded import free_at, how_full
 
 _EXPORTS = Area("exports")
 _ON_TRUST = "whether it takes files shows with the first export"
@@ -23,9 +25,12 @@ async def checks(config: Config, wiring: Wiring) -> list[Result]:
     return [directory, *await _bucket(config, wiring.aws)]
 
 
-def _directory(path: Path) -> Result:
+def _directory(path: Path, *, free_at: Callable[[Path], int] = free_at) -> Result:
     there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     if there.is_dir() and os.access(there, os.W_OK):
+        full = how_full(free_at(there))
+        if full:
+            return _EXPORTS.warn("directory", f"the disk of {path} is {full}", "free that disk")
         return _EXPORTS.ok("directory", f"{path} can be written")
     fix = "let the bot's user write there, or name another export.directory"
     return _EXPORTS.warn("directory", f"{path} cannot be written", fix)

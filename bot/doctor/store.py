@@ -57,7 +57,8 @@ async def _embedded(directory: Path) -> list[Result]:
         async with redis_for(None, directory) as url:
             return await _asked(url, "the embedded Redis")
     except (ConfigInvalid, JournalAway) as error:
-        return [_REDIS.fail("embedded", str(error), "set REDIS_URL, or install redis-server")]
+        fix = _ROOM if trouble_at(VAR) else "set REDIS_URL, or install redis-server"
+        return [_REDIS.fail("embedded", str(error), fix)]
 
 
 async def _asked(url: str, name: str) -> list[Result]:

@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,9 @@ _SOCKET_PATH = 100
 
 _LEAST_ROOM = 16 * 1024**2
 """Bytes. With less, Redis can soon write no entry, nor rewrite its file to a shorter one."""
+
+_NO_ROOM = 1024**2
+"""Bytes. With less a disk is called full."""
 
 _Lock: TypeAlias = IO[bytes]
 
@@ -99,15 +102,25 @@ def attached_url(directory: Path) -> str:
     return f"unix://{quote(str(socket))}"
 
 
-def trouble_at(directory: Path) -> str:
+def free_at(directory: Path) -> int:
+    """Bytes that can still be written there."""
+    return shutil.disk_usage(directory).free
+
+
+def trouble_at(directory: Path, *, free_at: Callable[[Path], int] = free_at) -> str:
     """Why the embedded Redis could not write under `directory`; empty if nothing speaks against it."""
     home = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.is_dir())
     if not os.access(home, os.W_OK | os.X_OK):
         return f"{home} cannot be written, where the embedded Redis would keep its files"
-    free = shutil.disk_usage(home).free
-    if free < _LEAST_ROOM:
-        return f"the disk of {home}, where the embedded Redis keeps its files, is full ({free // 1024} KiB are free)"
-    return ""
+    full = how_full(free_at(home))
+    return f"the disk of {home}, where the embedded Redis keeps its files, is {full}" if full else ""
+
+
+def how_full(free: int) -> str:
+    """In words, if so many bytes are too few for a file that is rewritten; else empty."""
+    if free >= _LEAST_ROOM:
+        return ""
+    return f"{'full' if free < _NO_ROOM else 'nearly full'} ({free // 1024} KiB are free)"
 
 
 def find_binary() -> Path | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bot.doctor import exports
+from bot.doctor.check import Level
 from bot.slack.rights import SCOPES
 from bot.store.jobs import open_docket
 from tests.worlds.proxy import Answer, Deny
@@ -455,3 +457,10 @@ async def test_the_ticket_system_is_looked_at_and_nothing_is_filed(healthy, leve
         assert github.issues == []
         assert all(line.startswith("GET") for line in github.asked)
     assert ("renew TICKET_TOKEN" if trouble else "takes issues") in told
+
+
+@pytest.mark.parametrize(("free", "level"), [(0, Level.WARN), (16 * 1024**2, Level.OK)])
+def test_a_full_disk_is_no_place_for_exports(tmp_path, free, level):
+    found = exports._directory(tmp_path / "exports", free_at=lambda _: free)
+    assert found.level is level
+    assert ("is full" in found.detail) == (free == 0)

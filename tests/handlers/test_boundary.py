@@ -114,3 +114,9 @@ async def test_without_redis_work_is_done_all_the_same(office):
     await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
 
     assert done == ["x"]
+
+
+@pytest.mark.parametrize(("command", "said"), [("note", "note"), ("unlock.confirm", "This")])
+def test_without_redis_a_click_is_not_called_by_a_name_that_nobody_typed(command, said):
+    notice = boundary.notice_of(command, JournalAway("no"), "")
+    assert notice.headline == f"{said} is not possible right now"

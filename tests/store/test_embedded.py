@@ -11,7 +11,7 @@ import pytest
 
 from bot.errors import ConfigInvalid, JournalAway
 from bot.store.connect import connect
-from bot.store.embedded import find_binary, redis_for
+from bot.store.embedded import find_binary, redis_for, trouble_at
 
 WRITER = """
 import asyncio, sys
@@ -318,3 +318,13 @@ async def test_a_program_that_is_no_redis_is_said_clearly(directory):
 
 def test_there_is_a_server_on_this_machine():
     assert os.access(find_binary(), os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("free", "words"),
+    [(0, "is full (0 KiB are free)"), (15 * 1024**2, "is nearly full (15360 KiB are free)"), (16 * 1024**2, "")],
+)
+def test_a_disk_is_called_full_only_where_nothing_can_be_written(tmp_path, free, words):
+    trouble = trouble_at(tmp_path / "var", free_at=lambda _: free)
+    assert trouble.endswith(words)
+    assert bool(trouble) == bool(words)
