@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -38,6 +38,8 @@ _MOST_HOPS = 3
 _PIECE = 32_768
 _RETRIED = frozenset({Trouble.SERVER_ERROR, Trouble.NO_CONNECTION})
 _DAY = timedelta(days=1).total_seconds()
+_SET = 1.0
+"""Seconds. A clock that has moved by less, against one that only counts, was not set."""
 
 
 class Failed(Exception):
@@ -192,8 +194,12 @@ class Client:
         self._timeout = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.overall)
         self._http = http or _new(base_url)
         self._slots = asyncio.Semaphore(at_once)
-        self.offset: Offset | None = None
-        """How far the server's clock is from ours, by the `Date` of its newest answer."""
+        self._server = ServerClock(clock)
+
+    @property
+    def offset(self) -> Offset | None:
+        """How far the server's clock is from ours, by the `Date` of its newest answer that has one."""
+        return self._server.offset
 
     async def get_object(self, path: str, about: str, params: Mapping[str, str] | None = None) -> Json:
         return self.as_object(await self.send("GET", path, about, params=params), about)
@@ -350,7 +356,7 @@ class Client:
         with translated(self.system):
             response = await self._http.send(request, stream=True, follow_redirects=False)
         if is_ours:
-            self.offset = offset_of(response.headers, sent, self.clock.now()) or self.offset
+            self._server.hear(response.headers, sent)
         return response
 
     @property
@@ -464,6 +470,34 @@ def offset_of(headers: Mapping[str, str], sent: datetime, received: datetime) ->
         return None
     half = (received - sent) / 2
     return Offset(at - (sent + half), abs(half) + timedelta(seconds=1))
+
+
+class ServerClock:
+    """A server's clock against ours, by the newest answer that told it. Stays true when ours is set afterwards: the
+    next answer may come out of a cache and tell nothing.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told: tuple[Offset, float] | None = None
+
+    def hear(self, headers: Mapping[str, str], sent: datetime) -> None:
+        """Takes an answer that has just come, to a request of that time."""
+        offset = offset_of(headers, sent, self._clock.now())
+        if offset is not None:
+            self._told = offset, self._ours()
+
+    @property
+    def offset(self) -> Offset | None:
+        if self._told is None:
+            return None
+        offset, then = self._told
+        moved = self._ours() - then
+        is_set = abs(moved) >= _SET
+        return replace(offset, ahead=offset.ahead - timedelta(seconds=moved)) if is_set else offset
+
+    def _ours(self) -> float:
+        return self._clock.now().timestamp() - self._clock.running()
 
 
 def of(system: str) -> str:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bot.core.evidence import Trouble
-from bot.http.client import Absent, Client, Failed, Portion, offset_of
+from bot.http.client import Absent, Client, Failed, Portion, ServerClock, offset_of
 from tests.worlds.clocks import SetClock
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -154,3 +154,20 @@ def test_the_offset_is_as_uncertain_as_half_the_way_and_a_second():
 )
 def test_an_answer_that_tells_no_time_of_its_own_measures_nothing(headers):
     assert offset_of(headers, NOON, NOON) is None
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_an_answer_that_tells_no_time_leaves_the_server_s_clock_where_it_was_although_ours_was_set(hours):
+    clock, counts = SetClock(NOON), 7.0
+    clock.running = lambda: counts
+    server = ServerClock(clock)
+    server.hear({"date": "Sat, 21 Nov 2026 12:00:00 GMT"}, NOON)
+    before = server.offset.on_ours(NOON)
+
+    clock.at = NOON + timedelta(hours=hours)
+    server.hear({"date": "Sat, 21 Nov 2026 12:00:00 GMT", "age": "30"}, clock.at)
+
+    assert server.offset.on_ours(NOON) == before + timedelta(hours=hours)
+    counts += 600
+    clock.at += timedelta(minutes=10)
+    assert server.offset.on_ours(NOON) == before + timedelta(hours=hours)

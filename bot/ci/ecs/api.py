@@ -14,7 +14,7 @@ import stamina
 
 from bot.aws.errors import AwsError, may_be_asked_again, translated
 from bot.core.evidence import Offset, Trouble
-from bot.http.client import Absent, Failed, garbled, offset_of, together
+from bot.http.client import Absent, Failed, ServerClock, garbled, together
 from bot.http.pages import MOST_PAGES, every_page
 from bot.http.values import Json, inner, objects, text
 from bot.ports.clock import Clock
@@ -57,9 +57,13 @@ class EcsApi:
         self._logs = logs
         self._run = run
         self._clock = clock
-        self.offset: Offset | None = None
-        """How far AWS' clock is from ours, by the `Date` of its newest answer."""
+        self._server = ServerClock(clock)
         self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def offset(self) -> Offset | None:
+        """How far AWS' clock is from ours, by the `Date` of its newest answer that has one."""
+        return self._server.offset
 
     async def task_arns(self, cluster: str, family: str) -> set[str]:
         """Every task of the family that ECS lists, whether it is to run or to stop."""
@@ -181,7 +185,7 @@ class EcsApi:
             if not isinstance(answer, dict):
                 raise _garbled(about)
             headers = inner(inner(answer, "ResponseMetadata"), "HTTPHeaders")
-            self.offset = offset_of(headers, sent, self._clock.now()) or self.offset
+            self._server.hear(headers, sent)
             return answer
 
         try:
