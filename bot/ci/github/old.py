@@ -64,6 +64,8 @@ class OldRuns:
                 if failed.trouble is not Trouble.TOO_MUCH:
                     raise
                 found = []
+            else:  # for what ended before, all is read again
+                known.ended = {run_id: entry for run_id, entry in known.ended.items() if _ended_since(entry, since)}
             known.ended |= {entry["id"]: entry for entry in found if _ended_since(entry, since)}
             known.read_at, known.read_since = now, since
         self._remember(known, there, young, now)
