@@ -290,6 +290,7 @@ class Discovery:
         self.config, self.sweep.current = config, sweep
         self.pipelines.take(self.config)
         self.states.replace(states)
+        self.metrics.forget(lost)
         log.info("states.found", states=len(states), new=len(new), retired=len(lost), some=sorted(new)[:_SHOWN])
 
     def _without_doubles(self) -> tuple[dict[str, StateSettings], list[str]]:

@@ -5,6 +5,7 @@ Labels only ever hold configured names and words of ours (a state, a rule, an ou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -59,6 +60,12 @@ class Metrics:
         """What was last seen of a state's lock; its age counts as 0 where none is held."""
         self._lock_held.labels(state).set(held)
         self._lock_age.labels(state).set(age_seconds if held else 0)
+
+    def forget(self, states: Iterable[str]) -> None:
+        """Shows nothing more of what was last seen of these locks: their states are gone."""
+        for state in states:
+            self._lock_held.remove(state)
+            self._lock_age.remove(state)
 
     def unread(self, states: int) -> None:
         self._unread.set(states)

@@ -107,6 +107,8 @@ async def test_new_states_are_picked_up_and_gone_ones_are_retired(own_aws, confi
     await own_aws.put_state(key_of("old", "dev"))
     async with found(config(), redis) as wiring:
         before = wiring.world.states["dev-old"]
+        await overview(wiring.world)
+        assert b'lock_held{state="dev-old"}' in wiring.metrics.exposition()
         await own_aws.put_state(key_of("new", "dev"))
         await own_aws.delete_object(key_of("old", "dev"))
         await wiring.discovery.look()
@@ -115,6 +117,9 @@ async def test_new_states_are_picked_up_and_gone_ones_are_retired(own_aws, confi
         assert "dev-old" not in wiring.world.states
         assert wiring.world.states["dev-old"] is before  # what was begun for it ends
         assert (await wiring.world.sweep.read_locks(("dev-new",)))["dev-new"].is_free
+        await overview(wiring.world)
+        assert b'state="dev-old"' not in wiring.metrics.exposition()
+        assert b'lock_held{state="dev-new"}' in wiring.metrics.exposition()
 
 
 async def test_a_state_that_is_not_listed_any_more_stays_while_its_lock_is_held(own_aws, config, redis):
