@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -36,8 +36,9 @@ def drafted(path: Path) -> Iterator[IO[bytes]]:
         draft.close()
         Path(draft.name).replace(path)
     except BaseException:
-        draft.close()
         Path(draft.name).unlink(missing_ok=True)
+        with suppress(OSError):  # closing writes what is left, which a full disk does not take either
+            draft.close()
         raise
 
 
