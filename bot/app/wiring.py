@@ -46,6 +46,7 @@ from handlers.listeners import listen
 
 _WARM_WITHIN = 5.0
 _FOUND_WITHIN = 20.0
+_HEEDED_WITHIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,12 @@ async def _closed(means: Means) -> None:
 
 
 async def ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
+    """Cancels until it is over: what it waits for can swallow a cancellation, as `asyncio.wait_for` before Python 3.12
+    does where its answer comes at the same time. Whatever it raises is dropped.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_HEEDED_WITHIN)
     await asyncio.gather(task, return_exceptions=True)
 
 
