@@ -148,6 +148,7 @@ def test_pydockets_own_line_about_a_failed_job_is_left_out(logged):
 def test_what_bolt_warns_of_at_every_start_is_left_out(logged):
     written = logged()
     logger = logging.getLogger("slack_bolt.AsyncApp")
+    logger.setLevel(logging.NOTSET)  # Bolt has set it to the root's of then where another test made an app
     logger.warning(messages.warning_client_prioritized_and_token_skipped())
     logger.warning(messages.warning_token_skipped())
     logger.warning("something else")
