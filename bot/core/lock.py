@@ -31,7 +31,10 @@ def operation_word(operation: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
-    """Terraform's own JSON about a lock. `created` is cut to microseconds; `who` is `user@host`, both may be empty."""
+    """Terraform's own JSON about a lock. `created` is cut to microseconds; `who` is `user@host`, both may be empty.
+
+    Without `is_since_known` the store does not tell since when it is held: `created` is only when it last changed.
+    """
 
     id: str
     operation: str
@@ -40,6 +43,7 @@ class LockInfo:
     version: str
     created: datetime
     path: str
+    is_since_known: bool = True
 
     @property
     def user(self) -> str:
@@ -188,8 +192,7 @@ class LockPlace:
     has (the exact `Info` text, an ETag …): a release that carries it deletes that lock or nothing. `info` is None where
     the text could not be read, and then `garbage` says why; such a lock can never be released. `stored_at` is when the
     store wrote it, by its own clock, where it tells. `service` is the store's proper name, empty in records. `can` is
-    what the backend can do with this lock, where that is not what it can do with each. Without `is_since_known` the
-    store does not tell since when it is held: `created` is only when it last changed.
+    what the backend can do with this lock, where that is not what it can do with each.
     """
 
     kind: PlaceKind
@@ -200,7 +203,6 @@ class LockPlace:
     stored_at: datetime | None = None
     service: str = ""
     can: Abilities | None = None
-    is_since_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +267,6 @@ class LockSeen:
     def stored_at(self, lock_id: str) -> datetime | None:
         """When the store first wrote this lock, where it tells."""
         return min((place.stored_at for place in self.places_of(lock_id) if place.stored_at), default=None)
-
-    def is_since_known(self, lock_id: str) -> bool:
-        return all(place.is_since_known for place in self.places_of(lock_id))
 
     def can(self, lock_id: str, usually: Abilities) -> Abilities:
         """What a backend that `usually` can so much can do with this lock."""

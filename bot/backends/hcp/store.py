@@ -197,10 +197,9 @@ class HcpStore:
             version="",
             created=since,
             path=self.target,
+            is_since_known=known is not None,
         )
-        return LockPlace(
-            self.kind, self.target, info.id, info, service=SYSTEM, can=OF_ACCOUNTS, is_since_known=known is not None
-        )
+        return LockPlace(self.kind, self.target, info.id, info, service=SYSTEM, can=OF_ACCOUNTS)
 
     def _unreadable(self, why: str) -> LockPlace:
         return LockPlace(self.kind, self.target, "", None, why, service=SYSTEM, can=OF_ACCOUNTS)

@@ -153,7 +153,7 @@ def row_of(state: str, seen: LockSeen) -> StateRow | None:
     lock = seen.lock
     if lock is not None:
         info = lock.info if is_hold(lock) else ""
-        created = lock.created if seen.is_since_known(lock.id) else None
+        created = lock.created if lock.is_since_known else None
         return StateRow(state, Held.LOCKED, lock.id, lock.who, lock.operation, created, info=info)
     if seen.held:
         return StateRow(state, Held.GARBLED)

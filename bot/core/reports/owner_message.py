@@ -66,8 +66,7 @@ class OwnerMessage:
 
     `news` is the headline, with the one who asked and where; `link` is the address of the request's message. With
     `answer` set, the message shows what they said, with a button to take it back or change it. `waiting` counts the
-    runs that wait for the lock. `disturbs` says that they are notified although they are on do-not-disturb. Without
-    `is_since_known` nobody knows when the lock was taken.
+    runs that wait for the lock. `disturbs` says that they are notified although they are on do-not-disturb.
     """
 
     news: OwnerNews
@@ -83,7 +82,6 @@ class OwnerMessage:
     link: str = ""
     status: OwnerMessageStatus = OwnerMessageStatus.OPEN
     disturbs: bool = False
-    is_since_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,6 @@ class HeldLock:
     lock: LockInfo
     source: Phrase
     is_sure: bool = True
-    is_since_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def held(inspection: Inspection, *, by_person: bool = False) -> Phrase:
     if lock is None:
         return ()
     begun: Phrase = ("Held ", age(lock, inspection.at))
-    if not inspection.seen.is_since_known(lock.id):
+    if not lock.is_since_known:
         begun = (f"{SINCE_UNKNOWN}. Held",)
     candidates = tied.candidates if tied is not None and not by_person else ()
     match candidates:

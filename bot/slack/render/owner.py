@@ -94,7 +94,7 @@ def _words(report: OwnerMessage) -> Iterable[Fact]:
         lock = report.lock
         purpose: Phrase = (" for ", *facts.operation(lock.operation)) if lock.operation else ()
         held: Phrase = (*facts.who(lock), " took it", *purpose)
-        held = (*held, " at ", lock.created) if report.is_since_known else held
+        held = (*held, " at ", lock.created) if lock.is_since_known else held
         yield Fact("", (*held, *_because(report)))
     if report.disturbs and report.status is OwnerMessageStatus.OPEN:
         why = f"{report.state.name} is protected, so we tell you at once."

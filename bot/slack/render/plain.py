@@ -167,7 +167,7 @@ def _overview(overview: Overview) -> Json:
         {
             **_state(name),
             "locked": seen.is_locked,
-            "lock": _lock(seen.lock, seen),
+            "lock": _lock(seen.lock),
             "hold": _hold(seen.lock),
             "unseen": _unseen_places(seen),
         }
@@ -182,13 +182,13 @@ def _inspected(inspection: Inspection) -> Json:
         **_state(inspection.state),
         "looked_at": stamp(inspection.at),
         "locked": seen.is_locked,
-        "lock": _lock(inspection.lock, inspection.seen),
+        "lock": _lock(inspection.lock),
         "hold": _hold(inspection.lock),
         "halves": [
             {
                 "kind": str(place.kind),
                 "place": place.where,
-                "lock": _lock(place.info, inspection.seen),
+                "lock": _lock(place.info),
                 "garbage": place.garbage,
             }
             for place in seen.held
@@ -219,7 +219,7 @@ def _hold(info: LockInfo | None) -> Json | None:
     }
 
 
-def _lock(info: LockInfo | None, seen: LockSeen) -> Json | None:
+def _lock(info: LockInfo | None) -> Json | None:
     if info is None:
         return None
     return {
@@ -228,7 +228,7 @@ def _lock(info: LockInfo | None, seen: LockSeen) -> Json | None:
         "info": info.info,
         "who": info.who,
         "version": info.version,
-        "created": stamp(info.created) if seen.is_since_known(info.id) else None,
+        "created": stamp(info.created) if info.is_since_known else None,
         "path": info.path,
     }
 

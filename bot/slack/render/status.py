@@ -285,7 +285,7 @@ def _cells(name: StateName, seen: LockSeen, overview: Overview) -> list[Cell]:
         return [name.name, "held", duration(age(lock, overview.at)), said.user]
     if lock is not None:
         by = lock.who if lock.who.strip("@ ") else ""
-        lasted = duration(age(lock, overview.at)) if seen.is_since_known(lock.id) else "not known"
+        lasted = duration(age(lock, overview.at)) if lock.is_since_known else "not known"
         return [name.name, f"locked{_for(lock.operation)}", lasted, by]
     if seen.held:
         return [name.name, "locked, entry unreadable", "", ""]
@@ -351,7 +351,7 @@ def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
     if lock is not None and (said := words_of(lock)) is not None:
         return Fact(name.name, (" ", *held_by(said, now=overview.at)), Icon.LOCKED)
     if lock is not None:
-        lasted = f" for {duration(age(lock, overview.at))}" if seen.is_since_known(lock.id) else ""
+        lasted = f" for {duration(age(lock, overview.at))}" if lock.is_since_known else ""
         words: Phrase = (f" locked{lasted} by ", *facts.who(lock), *facts.purpose(lock))
         words = words if lasted else (*words, f"; {facts.SINCE_UNKNOWN.lower()}")
         return Fact(name.name, words, Icon.LOCKED)

@@ -250,7 +250,7 @@ def _locks(report: UserReport) -> Iterable[Fact]:
         yield Fact("Locks:", ("none that we know to be theirs.",))
     for held in locks[:_LOCKS]:
         lock, sure = held.lock, "is locked" if held.is_sure else "is locked, perhaps by them,"
-        since: Phrase = ("since ", lock.created, " by ") if held.is_since_known else ("by ",)
+        since: Phrase = ("since ", lock.created, " by ") if lock.is_since_known else ("by ",)
         words: Phrase = (*since, *facts.who(lock), *facts.purpose(lock))
         yield Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Icon.LOCKED)
     if len(locks) > _LOCKS:

@@ -83,7 +83,7 @@ async def _inspected(
     lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
     taken = None if lock is None or is_hold(lock) else Taken.of(lock, seen.stored_at(lock.id))
     dated = lock
-    if lock is not None and not seen.is_since_known(lock.id):
+    if lock is not None and not lock.is_since_known:
         taken = Taken.unknown(started, max(_LIVES_ON, world.policy.settle_time(None)))
         dated = replace(lock, created=started)
     if taken is not None and taken.first < since + world.policy.clock_skew:

@@ -13,7 +13,7 @@ from bot.core.gate.inspection import Inspection, StateName
 from bot.core.hours import on_clock
 from bot.core.lock import LockInfo
 from bot.core.people import Member
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Quoted
 from bot.core.policy import Approvers, KnownPerson
 from bot.core.reports.who import HeldLock, StandIns, UserReport, WhoReport
 from bot.usecases.decide.inspect import inspect, overview
@@ -87,7 +87,7 @@ async def about_user(world: World, user_id: str) -> UserReport:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    locks: tuple[tuple[StateName, LockInfo, bool], ...]
+    locks: tuple[tuple[StateName, LockInfo], ...]
     unread: int
     unshown: int = 0
 
@@ -98,16 +98,16 @@ async def _held_now(world: World) -> _Held:
             seen = await overview(world)
     except TimeoutError:
         return _Held((), len(world.states))
-    locks = tuple((state, info, lock.is_since_known(info.id)) for state, lock in seen.states for info in lock.locks)
+    locks = tuple((state, info) for state, lock in seen.states for info in lock.locks)
     unread = [lock for _, lock in seen.states if lock.unseen and not lock.locks and not lock.is_unshown]
     return _Held(locks, len(unread), sum(lock.is_unshown for _, lock in seen.states))
 
 
 async def _theirs(
-    world: World, user_id: str, known: KnownPerson | None, held: Sequence[tuple[StateName, LockInfo, bool]]
+    world: World, user_id: str, known: KnownPerson | None, held: Sequence[tuple[StateName, LockInfo]]
 ) -> tuple[tuple[HeldLock, ...], int]:
     """Their locks, and of how many it was not found out whose they are: the look at each has an end, and have all."""
-    by_who = {info.id for _, info, _ in held if known is not None and known in world.holders.people_for_who(info.who)}
+    by_who = {info.id for _, info in held if known is not None and known in world.holders.people_for_who(info.who)}
     ordered = sorted(held, key=lambda each: each[1].id not in by_who)
     looked: dict[int, Inspection] = {}
     turn = asyncio.Semaphore(_AT_ONCE)
@@ -118,33 +118,30 @@ async def _theirs(
 
     try:
         async with asyncio.timeout(_FOR_LOCKS):
-            await asyncio.gather(*(look(at, *each[:2]) for at, each in enumerate(ordered[:_MOST_LOCKS])))
+            await asyncio.gather(*(look(at, *each) for at, each in enumerate(ordered[:_MOST_LOCKS])))
     except TimeoutError:
         pass  # whose the others are is not known
 
     found, unknown = list[HeldLock](), 0
-    for position, (state, lock, is_since_known) in enumerate(ordered):
+    for position, (state, lock) in enumerate(ordered):
         inspection = looked.get(position)
         if inspection is not None:
-            found += _owned(inspection, user_id, lock, is_since_known=is_since_known)
+            found += _owned(inspection, user_id, lock)
         elif lock.id in by_who:
-            source: Phrase = ("the lock's Who is ", Quoted(lock.who))
-            found.append(HeldLock(state, lock, source, is_sure=False, is_since_known=is_since_known))
+            found.append(HeldLock(state, lock, ("the lock's Who is ", Quoted(lock.who)), is_sure=False))
         else:
             unknown += 1
     return tuple(sorted(found, key=lambda each: not each.is_sure)), unknown
 
 
-def _owned(inspection: Inspection, user_id: str, lock: LockInfo, *, is_since_known: bool) -> list[HeldLock]:
+def _owned(inspection: Inspection, user_id: str, lock: LockInfo) -> list[HeldLock]:
     """The lock, if it is still there and is theirs or may be."""
     if inspection.lock is None or inspection.lock.id != lock.id:
         return []
     if inspection.owner is not None and user_id in {inspection.owner.slack_id, inspection.owner.account}:
-        return [HeldLock(inspection.state, lock, inspection.owner.source, is_since_known=is_since_known)]
+        return [HeldLock(inspection.state, lock, inspection.owner.source)]
     maybe = (owner for owner in inspection.owners if user_id in {owner.slack_id, owner.account})
-    return [
-        HeldLock(inspection.state, lock, owner.source, is_sure=False, is_since_known=is_since_known) for owner in maybe
-    ]
+    return [HeldLock(inspection.state, lock, owner.source, is_sure=False) for owner in maybe]
 
 
 async def _approvers(world: World, state: str, channel: str) -> StandIns | None:

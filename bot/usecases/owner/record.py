@@ -128,14 +128,7 @@ def fact_id(news: OwnerNews, asker: str, request: str) -> str:
 
 
 def fact_of(
-    news: OwnerNews,
-    lock: LockInfo,
-    run: Run | None,
-    waiting: int,
-    spoken: Spoken,
-    *,
-    at: datetime,
-    is_since_known: bool,
+    news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spoken: Spoken, *, at: datetime
 ) -> NewsRecord:
     return NewsRecord(
         news=news,
@@ -147,7 +140,7 @@ def fact_of(
         created=lock.created,
         operation=lock.operation,
         version=lock.version,
-        is_since_known=is_since_known,
+        is_since_known=lock.is_since_known,
     )
 
 
@@ -176,7 +169,7 @@ def owner_message(
     main = headline(facts)
     lock = LockInfo(
         id=place.lock_id, operation=main.operation, info="", who=main.who, version=main.version, created=main.created,
-        path="",
+        path="", is_since_known=all(fact.is_since_known for fact in facts),
     )  # fmt: skip
     status = OwnerMessageStatus.GONE if record.is_gone else OwnerMessageStatus.OPEN
     return OwnerMessage(
@@ -193,5 +186,4 @@ def owner_message(
         link=record.links.get(main.spoken.request, ""),
         status=OwnerMessageStatus.MOVED if is_moved else status,
         disturbs=record.disturbs,
-        is_since_known=all(fact.is_since_known for fact in facts),
     )

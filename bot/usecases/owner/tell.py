@@ -39,17 +39,13 @@ from bot.usecases.world import World
 
 @dataclass(frozen=True, slots=True)
 class OwnedLock:
-    """A lock with its owner (a Slack user id), as far as a message speaks of them. `waiting` runs wait for it.
-
-    Without `is_since_known` nobody knows when they took it.
-    """
+    """A lock with its owner (a Slack user id), as far as a message speaks of them. `waiting` runs wait for it."""
 
     state: StateName
     lock: LockInfo
     owner: str | None
     run: Run | None = None
     waiting: int = 0
-    is_since_known: bool = True
 
 
 async def write_to_owner(
@@ -69,7 +65,6 @@ async def write_to_owner(
         owner=inspection.owner.slack_id,
         run=candidates[0].run if candidates else None,
         waiting=0 if tied is None else len(tied.contenders),
-        is_since_known=inspection.seen.is_since_known(inspection.lock.id),
     )
     everything = dict.fromkeys((news, *_beside(inspection, held)))
     await _tell(world, tuple(everything), held, Spoken(asker, channel, incident, request))
@@ -115,9 +110,7 @@ async def _noted(
     if fact is not None and fact.is_told:
         return None
     if fact is None:
-        fact = fact_of(
-            news, held.lock, held.run, held.waiting, spoken, at=world.clock.now(), is_since_known=held.is_since_known
-        )
+        fact = fact_of(news, held.lock, held.run, held.waiting, spoken, at=world.clock.now())
         await FACTS.put(world, f"{place}/{name}", fact)
     await world.records.enlist(LISTED, str(place), name, at=fact.at, ttl=KEPT)
     return name

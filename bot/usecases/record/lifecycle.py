@@ -220,12 +220,11 @@ def _lock_words(state: str, seen: LockSeen) -> str:
     if seen.is_free:
         return f"{state} is free"
     return "; ".join(
-        f"{state} has been locked by {info.who} {_since(seen, info)}"
+        f"{state} has been locked by {info.who} {_since(info)}"
         f"{f', for {operation_word(info.operation)}' if info.operation else ''}"
         for info in seen.locks
     )
 
 
-def _since(seen: LockSeen, info: LockInfo) -> str:
-    is_known = seen.is_since_known(info.id)
-    return f"since {instant(info.created)}" if is_known else "for a time that is not known"
+def _since(info: LockInfo) -> str:
+    return f"since {instant(info.created)}" if info.is_since_known else "for a time that is not known"

@@ -258,7 +258,7 @@ async def test_nobody_is_told_a_time_at_which_an_account_took_a_lock_where_that_
     await observe(gate, incident.id, "network", inspection.seen)
     written = [entry.text async for entry in gate.journal.entries(incident.id) if entry.kind == "lock.observed"]
 
-    assert letter.is_since_known is is_known
+    assert letter.lock.is_since_known is is_known
     assert ("took it at" in str(shown_to_owner(letter).blocks)) is is_known
     assert ("since <!date" in str(user_message(theirs).blocks)) is is_known
     assert "network is locked" in str(user_message(theirs).blocks)

@@ -174,7 +174,9 @@ async def test_a_lock_is_written_down_when_it_is_first_seen_and_when_it_changes(
 async def test_a_lock_is_written_down_with_a_time_only_where_the_store_tells_it(scene, known, said):
     await scene.running_lock()
     seen = await scene.ports.state("staging").backend.read_lock()
-    seen = replace(seen, held=tuple(replace(place, is_since_known=known) for place in seen.held))
+    seen = replace(
+        seen, held=tuple(replace(place, info=replace(place.info, is_since_known=known)) for place in seen.held)
+    )
 
     await lifecycle.observe(scene.ports, scene.incident, "staging", seen)
 
