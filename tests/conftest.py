@@ -4,16 +4,23 @@ Where it is missing, its tests are skipped, in one line that says what to instal
 """
 
 import asyncio
+import gc
+import logging
 import os
 import secrets
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
+from stamina.instrumentation import set_on_retry_hooks
 
+from bot.app.logs import QUIET, SILENT
 from bot.sandbox.machine.aws import CREDENTIALS, fresh_moto
 from bot.sandbox.machine.terraform import find_terraform
 from tests.worlds.aws import FullAws
@@ -28,6 +35,40 @@ LONGEST = ("test_demo.py", "test_people_machine.py")
 def pytest_collection_modifyitems(items):
     """The longest files come first, the others shuffled: so that those that wait and those that work are mixed."""
     items.sort(key=lambda item: (item.path.name not in LONGEST, crc32(str(item.path.relative_to(ROOT)).encode())))
+
+
+def pytest_configure():
+    """The workers of xdist, which start later, take their place for files from here."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and "TMPDIR" not in os.environ and (place := _place_in_memory()):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(place)
+
+
+def pytest_collection_finish():
+    """The tests are half a million objects: a collection that looks at them stops everything for 0.4 s."""
+    gc.collect()
+    gc.freeze()
+
+
+def _place_in_memory() -> Path | None:
+    """Each Redis here syncs each write: where others write to the same disk, such a write may wait for seconds.
+
+    None where there is no such place, or a small one, or one that runs no programs, as in most containers.
+    """
+    place = Path("/dev/shm")
+    try:
+        if shutil.disk_usage(place).free < _ROOM:
+            return None
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            program = Path(folder, "true")
+            program.write_text("#!/bin/sh\n")
+            program.chmod(0o700)
+            subprocess.run([program], check=True)
+    except OSError:
+        return None
+    return place
+
+
+_ROOM = 4 * 1024**3
 
 
 # Hypothesis measures examples by the clock: what is slow here says more about the machine than about the code.
@@ -51,6 +92,27 @@ def pytest_runtest_makereport(call):
     if call.excinfo and isinstance(call.excinfo.value, Missing):
         report.longrepr = (__file__, None, str(call.excinfo.value))  # one place for all of them: pytest counts by place
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command that runs in the tests' process sets up logging for all of it."""
+    config, handlers = structlog.get_config(), list(logging.getLogger().handlers)
+    levels = {name: logging.getLogger(name).level for name in (None, *QUIET, *SILENT)}
+    yield
+    structlog.configure(**config)
+    logging.getLogger().handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    set_on_retry_hooks(None)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory whose name is short enough for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="tf-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,11 @@ from structlog.typing import EventDict
 from bot.core.record.redact import redact
 from bot.errors import ChainBroken, JournalAway, UpstreamError
 
-_QUIET = (
+QUIET = (
     "botocore", "boto3", "urllib3", "httpx", "httpcore", "slack_sdk", "slack_bolt", "docket", "aiohttp.access", "azure",
     "msal",
 )  # fmt: skip
-_SILENT = ("azure.identity", "google.auth")
+SILENT = ("azure.identity", "google.auth")
 """Their warnings are what an identity service answered; tflock says itself what kept it from a token."""
 
 _LONGEST = 300
@@ -54,9 +54,9 @@ def set_up(*, form: str, level: str) -> None:
     handler.setFormatter(_Short("%(levelname)s %(name)s %(message)s"))
     handler.addFilter(_is_of_use)
     logging.basicConfig(handlers=[handler], level=number, force=True)
-    for name in _QUIET:
+    for name in QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
-    for name in _SILENT:
+    for name in SILENT:
         logging.getLogger(name).setLevel(logging.ERROR)
     set_on_retry_hooks([_log_retry])
     console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

@@ -11,7 +11,6 @@ import pytest
 import stamina
 import structlog
 from slack_bolt.logger import messages
-from stamina.instrumentation import set_on_retry_hooks
 
 from bot.app import logs
 from bot.errors import Unreachable
@@ -29,18 +28,12 @@ def logged(form, capsys):
     """Sets logging up as a process does, and gives what has been written since then. To be called in the test itself,
     since pytest gives each of its phases another `sys.stderr`.
     """
-    root = logging.getLogger()
-    before = (root.level, list(root.handlers), structlog.get_config())
 
     def set_up():
         logs.set_up(form=form, level="info")
         return lambda: capsys.readouterr().err
 
-    yield set_up
-    root.setLevel(before[0])
-    root.handlers[:] = before[1]
-    structlog.configure(**before[2])
-    set_on_retry_hooks(None)
+    return set_up
 
 
 @dataclass

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import threading
 
 import pytest
-import structlog
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.compute_engine import _metadata
-from stamina.instrumentation import set_on_retry_hooks
 
 from bot.app import logs
 from bot.backends.azurerm.credentials import default_credentials as azures
@@ -88,21 +85,12 @@ async def entra(environment, server, tmp_path):
 @pytest.fixture
 def written(capsys):
     """What a process that logs all it can has written, and nothing of it is a secret."""
-    root = logging.getLogger()
-    before = (root.level, list(root.handlers), structlog.get_config())
-    names = {name: logging.getLogger(name).level for name in (*logs._QUIET, *logs._SILENT)}
 
     def set_up():
         logs.set_up(form="json", level="debug")
         return lambda: capsys.readouterr().err
 
-    yield set_up
-    root.setLevel(before[0])
-    root.handlers[:] = before[1]
-    structlog.configure(**before[2])
-    set_on_retry_hooks(None)
-    for name, level in names.items():
-        logging.getLogger(name).setLevel(level)
+    return set_up
 
 
 def secret(entra, _):

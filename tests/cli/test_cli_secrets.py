@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 
 import pytest
 import structlog
@@ -57,20 +56,9 @@ def test_whatever_a_command_prints_is_redacted(capsys, said):
     assert '"id": "6638e4a0"' in printed.out
 
 
-@pytest.fixture
-def given_back():
-    """The process' logging stays as it was for the tests that come after."""
-    config, root = structlog.get_config(), logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.configure(**config)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("said", SAID)
-def test_nothing_that_is_logged_has_a_secret(capsys, given_back, form, said):
+def test_nothing_that_is_logged_has_a_secret(capsys, form, said):
     logs.set_up(form=form, level="info")
     structlog.get_logger().info("ci.refused", detail=said, attempt=3)
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import ChainBroken, NotPermitted
 from bot.store.connect import connect
-from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from tests.worlds.clocks import WallClock
 from tests.worlds.memory.journal import MemoryJournal
+from tests.worlds.redis_server import own_redis
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -28,13 +25,11 @@ HOUR = timedelta(hours=1)
 
 @asynccontextmanager
 async def in_redis():
-    directory = Path(tempfile.mkdtemp(prefix="tf-"))
-    async with redis_for(None, directory) as url:
+    async with own_redis() as url:
         client = connect(url)
         keep = timedelta(days=400)
         yield lambda: RedisJournal(client, clock=WallClock(), rng=random.Random(), retention=keep)
         await client.aclose()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @asynccontextmanager

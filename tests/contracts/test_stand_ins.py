@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import shutil
-import tempfile
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +20,6 @@ from bot.errors import JournalAway, Unreachable
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, fresh_moto
 from bot.sandbox.machine.proxy import fault_proxy
 from bot.store.connect import connect
-from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from tests.worlds.aws import FullAws
@@ -32,6 +28,7 @@ from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
 from tests.worlds.proxy import Cut
 from tests.worlds.proxy import Throttle as ProxyThrottle
+from tests.worlds.redis_server import own_redis
 from tests.worlds.stores import Trusted
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -45,13 +42,11 @@ BOTH = (PlaceKind.FILE, PlaceKind.ITEM)
 
 @asynccontextmanager
 async def redis_store():
-    directory = Path(tempfile.mkdtemp(prefix="tf-"))
-    async with redis_for(None, directory) as url:
+    async with own_redis() as url:
         client = connect(url)
         rng = random.Random()
         yield RedisJournal(client, clock=WallClock(), rng=rng), RedisRecords(client, rng=rng)
         await client.aclose()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -2,8 +2,6 @@
 
 import random
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,23 +17,19 @@ from bot.export.json.read import SCHEMA
 from bot.export.json.row import row_of, spelled
 from bot.store.chain import log_key
 from bot.store.connect import connect
-from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from tests.worlds.clocks import SetClock
+from tests.worlds.redis_server import own_redis
 
 RECORDED = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 async def journal() -> AsyncIterator[RedisJournal]:
-    directory = Path(tempfile.mkdtemp(prefix="tf-"))
-    try:
-        async with redis_for(None, directory) as url:
-            client = connect(url)
-            yield RedisJournal(client, clock=SetClock(RECORDED), rng=random.Random(4))
-            await client.aclose()
-    finally:
-        shutil.rmtree(directory)
+    async with own_redis() as url:
+        client = connect(url)
+        yield RedisJournal(client, clock=SetClock(RECORDED), rng=random.Random(4))
+        await client.aclose()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Real servers for the tests of the store: a private Redis per test, in a directory whose name is short enough."""
 
 import random
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -14,13 +12,6 @@ from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from tests.worlds.clocks import WallClock
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="tf-"))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

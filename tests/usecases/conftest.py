@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import shutil
-import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -180,14 +178,6 @@ def policy():
 @pytest.fixture
 def protected():
     return False
-
-
-@pytest.fixture
-def directory():
-    """A directory whose name is short enough for a socket."""
-    made = Path(tempfile.mkdtemp(prefix="tf-"))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

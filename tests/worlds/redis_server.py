@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from contextlib import suppress
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.store.embedded import find_binary
+from bot.store.embedded import find_binary, redis_for
+
+
+@asynccontextmanager
+async def own_redis() -> AsyncIterator[str]:
+    """The URL of a Redis of one's own."""
+    with tempfile.TemporaryDirectory(prefix="tf-") as directory:  # a name that is short enough for a socket
+        async with redis_for(None, Path(directory)) as url:
+            yield url
 
 
 @dataclass

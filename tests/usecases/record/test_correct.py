@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import shutil
-import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -20,12 +17,12 @@ from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import NotPermitted
 from bot.store.chain import log_key
 from bot.store.connect import connect
-from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.usecases.record import correct, pages
 from tests.worlds.memory.journal import MemoryJournal
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
+from tests.worlds.redis_server import own_redis
 
 CHANNEL = "C0INC"
 QUINN, PARKER = "U0QUINN", "U0PARKER"
@@ -73,12 +70,10 @@ async def in_memory(clock):
 
 @asynccontextmanager
 async def in_redis(clock):
-    directory = Path(tempfile.mkdtemp(prefix="tf-"))
-    async with redis_for(None, directory) as url:
+    async with own_redis() as url:
         client = connect(url)
         yield RedisJournal(client, clock=clock, rng=random.Random()), client
         await client.aclose()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
