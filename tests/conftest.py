@@ -23,6 +23,7 @@ from stamina.instrumentation import set_on_retry_hooks
 from bot.app.logs import QUIET, SILENT
 from bot.sandbox.machine.aws import CREDENTIALS, fresh_moto
 from bot.sandbox.machine.terraform import find_terraform
+from bot.store import connect
 from tests.worlds.aws import FullAws
 
 ROOT = Path(__file__).parent
@@ -92,6 +93,13 @@ def pytest_runtest_makereport(call):
     if call.excinfo and isinstance(call.excinfo.value, Missing):
         report.longrepr = (__file__, None, str(call.excinfo.value))  # one place for all of them: pytest counts by place
     return report
+
+
+@pytest.fixture(autouse=True)
+def redis_deadline(monkeypatch) -> None:
+    """A machine with many tests on it can be late, and is no absent Redis."""
+    for name in ("DEADLINE", "SOCKET_TIMEOUT"):
+        monkeypatch.setattr(connect, name, 10.0)
 
 
 @pytest.fixture(autouse=True)

@@ -64,13 +64,13 @@ def masked(url: str) -> str:
 
 
 class answering:  # noqa: N801 - used like a function; a generator would cost each append a tenth of its time
-    """Turns whatever keeps Redis from doing what is asked within `limit` seconds into JournalAway."""
+    """Turns what keeps Redis from doing what is asked in `limit` seconds, DEADLINE if None, into JournalAway."""
 
     __slots__ = ("_limit", "_timeout")
 
-    def __init__(self, limit: float = DEADLINE) -> None:
-        self._limit = limit
-        self._timeout = asyncio.timeout(limit)
+    def __init__(self, limit: float | None = None) -> None:
+        self._limit = DEADLINE if limit is None else limit
+        self._timeout = asyncio.timeout(self._limit)
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
