@@ -35,6 +35,14 @@ class Journal(Protocol):
 
     async def find(self, incident_id: str) -> Incident | None: ...
 
+    async def find_all(self, incident_ids: Sequence[str]) -> tuple[Incident, ...]:
+        """Those of them that are there, in their order, in few questions."""
+        ...
+
+    async def open_ids(self) -> tuple[str, ...]:
+        """The ids of all open incidents, the newest first, in one question; perhaps also of some that just closed."""
+        ...
+
     async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
         """Newest first."""
         ...

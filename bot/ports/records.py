@@ -102,6 +102,16 @@ class Records(Protocol):
         """The members from `since` to `until`, both inclusive, newest first, `limit` of them at most."""
         ...
 
+    async def enlisted_all(
+        self, kind: str, keys: Sequence[str], *, since: datetime, until: datetime, limit: int
+    ) -> dict[str, tuple[str, ...]]:
+        """As `enlisted` for each list of one kind, by key, in few questions; without those that have none."""
+        ...
+
+    async def lists_with(self, kind: str, keys: Sequence[str], member: str, *, since: datetime) -> tuple[str, ...]:
+        """The keys, in their order, of those lists on which this member was put at `since` or later."""
+        ...
+
     async def accept(self, name: str, what: Mapping[str, Any], *, lease: timedelta, ttl: timedelta) -> bool:
         """Writes a delivery down, in one write, for this process to work on; False if one of this name is known.
 

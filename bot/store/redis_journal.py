@@ -80,6 +80,18 @@ class RedisJournal:
         async with answering():
             return await self._look_up(incident_id)
 
+    async def find_all(self, incident_ids: Sequence[str]) -> tuple[Incident, ...]:
+        found = list[Incident | None]()
+        for start in range(0, len(incident_ids), _PAGE):
+            async with answering():
+                found += await self._look_up_all(incident_ids[start : start + _PAGE])
+        return tuple([incident for incident in found if incident is not None])
+
+    async def open_ids(self) -> tuple[str, ...]:
+        async with answering():
+            names = await self._client.zrange(_OPEN, 0, -1, desc=True)
+        return tuple([str(name) for name in names])
+
     async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
         """What the index names and no longer exists (or is no longer open) is taken out of it."""
         index, found, gone, start = _OPEN if open_only else _ALL, list[Incident](), list[str](), 0

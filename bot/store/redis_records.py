@@ -137,11 +137,33 @@ class RedisRecords:
             await self._enlist([_key("list", kind, key)], [_instant(at), member, _milliseconds(ttl)])
 
     async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
-        async with answering():
-            found = await self._client.zrange(
-                _key("list", kind, key), _instant(until), _instant(since), desc=True, byscore=True, offset=0, num=limit
-            )
-        return tuple(str(member) for member in found)
+        found = await self.enlisted_all(kind, [key], since=since, until=until, limit=limit)
+        return found.get(key, ())
+
+    async def enlisted_all(
+        self, kind: str, keys: Sequence[str], *, since: datetime, until: datetime, limit: int
+    ) -> dict[str, tuple[str, ...]]:
+        of, to = _instant(since), _instant(until)
+        found = dict[str, tuple[str, ...]]()
+        for start in range(0, len(keys), _PAGE):
+            some = keys[start : start + _PAGE]
+            async with answering(), self._client.pipeline(transaction=False) as pipe:
+                for key in some:
+                    pipe.zrange(_key("list", kind, key), to, of, desc=True, byscore=True, offset=0, num=limit)
+                answers = await pipe.execute()
+            found |= {key: tuple(map(str, members)) for key, members in zip(some, answers, strict=True) if members}
+        return found
+
+    async def lists_with(self, kind: str, keys: Sequence[str], member: str, *, since: datetime) -> tuple[str, ...]:
+        of, found = _instant(since), list[str]()
+        for start in range(0, len(keys), _PAGE):
+            some = keys[start : start + _PAGE]
+            async with answering(), self._client.pipeline(transaction=False) as pipe:
+                for key in some:
+                    pipe.zscore(_key("list", kind, key), member)
+                scores = await pipe.execute()
+            found += [key for key, score in zip(some, scores, strict=True) if score is not None and score >= of]
+        return tuple(found)
 
     async def accept(self, name: str, what: Mapping[str, Any], *, lease: timedelta, ttl: timedelta) -> bool:
         call = f"{self._rng.getrandbits(64):016x}"

@@ -112,6 +112,21 @@ async def test_when_many_timelines_ended_is_read_together(journal):
     assert latest[incidents[7].id] == last.recorded_at
 
 
+async def test_open_incidents_are_named_in_one_question_and_found_together(journal):
+    incidents = [
+        (await journal.open(channel=f"C{number}", title="t", by="U1", at=NOON + timedelta(minutes=number)))[0]
+        for number in range(120)
+    ]
+    await journal.close(incidents[7].id, by="U2", at=NOON)
+
+    names = [one.id for one in reversed(incidents) if one is not incidents[7]]
+    assert await journal.open_ids() == tuple(names)
+    found = await journal.find_all(["inc-nowhere", *(one.id for one in incidents)])
+    assert [one.id for one in found] == [one.id for one in incidents]
+    assert [one for one in found if one.is_open] == [one for one in incidents if one is not incidents[7]]
+    assert await journal.find_all(()) == ()
+
+
 async def test_a_draft_with_a_known_key_adds_nothing_and_shows_the_earlier_entry(journal):
     incident, _ = await opened(journal)
     first = await journal.append(incident.id, note("one", once="k"))
@@ -179,6 +194,30 @@ async def test_many_records_are_read_together(records):
 
     assert found == {str(number): {"n": number} for number in range(230)}
     assert await records.get_all("r", []) == {}
+
+
+async def test_many_lists_are_read_together_and_asked_for_one_member(records):
+    keys = [str(number) for number in range(230)]
+    for number, key in enumerate(keys):
+        await records.enlist("l", key, "all", at=NOON + timedelta(minutes=number), ttl=24 * HOUR)
+        await records.enlist("l", key, f"m{number % 3}", at=NOON + timedelta(minutes=number), ttl=24 * HOUR)
+    await records.enlist("other", "0", "m2", at=NOON, ttl=24 * HOUR)
+
+    def read(since, limit=9):
+        return records.enlisted_all("l", ["nowhere", *keys], since=since, until=NOON + 12 * HOUR, limit=limit)
+
+    def asked(member, since):
+        return records.lists_with("l", ["nowhere", *keys], member, since=since)
+
+    late = NOON + timedelta(minutes=200)
+    assert {key: set(members) for key, members in (await read(NOON)).items()} == {
+        key: {"all", f"m{int(key) % 3}"} for key in keys
+    }
+    assert list(await read(late)) == keys[200:]
+    assert {len(members) for members in (await read(NOON, limit=1)).values()} == {1}
+    assert await asked("m0", NOON) == tuple(keys[::3])
+    assert await asked("all", late) == tuple(keys[200:])
+    assert await asked("nothing", NOON) == ()
 
 
 async def test_of_many_who_swap_a_record_at_once_one_succeeds_and_may_ask_again(records):

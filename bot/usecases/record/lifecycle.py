@@ -24,7 +24,7 @@ from bot.core.reports.report import Notice, review_offer
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
-from bot.usecases.request.announce import DEALS_WITH, MOST_OPEN, SEEN_TTL, open_incidents
+from bot.usecases.request.announce import DEALS_WITH, SEEN_TTL
 from bot.usecases.request.record import at_work
 from bot.usecases.shelf import Shelf, secure_entry
 from bot.usecases.world import World
@@ -36,6 +36,7 @@ LONGEST_TITLE = 200
 
 _MADE_GOOD_FOR = timedelta(days=1)
 _MOST = 1000
+_MOST_OPEN = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,12 @@ async def observe(world: World, incident: str, state: str, seen: LockSeen) -> No
 
 async def dealt_with(world: World) -> dict[str, Incident]:
     """The open incident that deals with a state, by the state's name; of several the one that was opened last."""
-    found = dict[str, Incident]()
-    async for incident, names in open_incidents(world):
-        for name in names:
+    now, found = world.clock.now(), dict[str, Incident]()
+    open_now = await world.journal.incidents(open_only=True, limit=_MOST_OPEN)
+    ids = [incident.id for incident in open_now]
+    dealing = await world.records.enlisted_all(DEALS_WITH, ids, since=now - SEEN_TTL, until=now, limit=_MOST)
+    for incident in open_now:
+        for name in dealing.get(incident.id, ()):
             found.setdefault(name, incident)
     return found
 
@@ -150,7 +154,7 @@ async def tend(world: World) -> None:
     """
     await _make_good(world)
     await world.journal.tidy()
-    open_now = await world.journal.incidents(open_only=True, limit=MOST_OPEN)
+    open_now = await world.journal.incidents(open_only=True, limit=_MOST_OPEN)
     latest = await world.journal.latest([incident.id for incident in open_now])
     since = world.clock.now() - world.close_after_quiet
     for incident in open_now:

@@ -15,7 +15,7 @@ from bot.core.run import Conclusion
 from bot.errors import NotPermitted
 from bot.slack.render import message_of
 from bot.usecases.kill import kill_job
-from bot.usecases.record.lifecycle import enter, observe
+from bot.usecases.record.lifecycle import close, enter, observe
 from bot.usecases.request import approval
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import lock_text
@@ -121,6 +121,21 @@ def test_a_release_is_announced_in_the_alerts_channel_and_in_the_states_own_inci
     assert told(paper, ALERTS) == ["staging was unlocked"]
     assert told(paper, CHANNEL) == ["staging was unlocked"]
     assert told(paper, EVIL) == []
+
+
+def test_only_an_open_incident_that_deals_with_the_state_hears_of_it(paper):
+    lock = paper.run(paper.ports.states[STATE].backend.read_lock())
+    paper.ports = replace(paper.ports, incident_channels=("inc-*", EVIL))
+    deals, channels = {"C0DEALS": STATE, "C0OTHER": "production", "C0CLOSED": STATE}, {}
+    for channel, state in deals.items():
+        entered = paper.run(enter(paper.ports, channel=channel, user=PARKER, title=state, command="status"))
+        paper.run(observe(paper.ports, entered.id, state, lock))
+        channels[channel] = entered
+    paper.run(close(paper.ports, channels["C0CLOSED"], user=PARKER))
+
+    assert released(paper, EVIL)[0]
+
+    assert {channel for channel in deals if told(paper, channel)} == {"C0DEALS"}
 
 
 def test_an_announcement_names_the_channel_as_slack_names_it(paper):

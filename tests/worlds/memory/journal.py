@@ -48,6 +48,14 @@ class MemoryJournal:
         await self.switchboard.pass_through("find")
         return self.kept.get(incident_id)
 
+    async def find_all(self, incident_ids: Sequence[str]) -> tuple[Incident, ...]:
+        await self.switchboard.pass_through("find")
+        return tuple(self.kept[name] for name in incident_ids if name in self.kept)
+
+    async def open_ids(self) -> tuple[str, ...]:
+        await self.switchboard.pass_through("incidents")
+        return tuple(name for name, one in reversed(self.kept.items()) if one.is_open)
+
     async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
         await self.switchboard.pass_through("incidents")
         found = [one for one in reversed(self.kept.values()) if one.is_open or not open_only]
@@ -286,6 +294,17 @@ class MemoryRecords:
         found = {name: datetime.fromisoformat(when) for name, when in self._listed(kind, key).items()}
         within = [name for name, when in found.items() if since <= when <= until]
         return tuple(sorted(within, key=lambda name: found[name], reverse=True)[:limit])
+
+    async def enlisted_all(
+        self, kind: str, keys: Sequence[str], *, since: datetime, until: datetime, limit: int
+    ) -> dict[str, tuple[str, ...]]:
+        found = {key: await self.enlisted(kind, key, since=since, until=until, limit=limit) for key in keys}
+        return {key: members for key, members in found.items() if members}
+
+    async def lists_with(self, kind: str, keys: Sequence[str], member: str, *, since: datetime) -> tuple[str, ...]:
+        await self.switchboard.pass_through(f"enlisted {kind}")
+        put = {key: self._listed(kind, key).get(member) for key in keys}
+        return tuple(key for key, at in put.items() if at is not None and datetime.fromisoformat(at) >= since)
 
     async def accept(self, name: str, what: Mapping[str, Any], *, lease: timedelta, ttl: timedelta) -> bool:
         await self.switchboard.pass_through("accept")
