@@ -24,7 +24,7 @@ log = structlog.get_logger()
 STEP = "unlock_when_safe"
 _LONGEST = 500
 _AWAY = "The timeline (Redis) cannot be reached, so nothing was changed. Run the workflow again when it is back."
-_REFUSED = "Redis refuses what tflock needs, so nothing was changed. `tflock doctor` says how to fix it."
+_REFUSED = "Redis does not do what tflock needs, so nothing was changed: {}. `tflock doctor` says how to fix it."
 
 
 def listen_to_workflows(app: AsyncApp, world: World) -> None:
@@ -44,7 +44,8 @@ def listen_to_workflows(app: AsyncApp, world: World) -> None:
         if not is_started:
             error = starting.exception() if starting.done() else None
             log.warning("step.not_started", execution=execution, error=str(error or "Redis does not answer"))
-            task = asyncio.create_task(_end(world, execution, _REFUSED if isinstance(error, JournalRefused) else _AWAY))
+            why = _REFUSED.format(error) if isinstance(error, JournalRefused) else _AWAY
+            task = asyncio.create_task(_end(world, execution, why))
             ending.add(task)
             task.add_done_callback(ending.discard)
 

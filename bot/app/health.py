@@ -16,6 +16,7 @@ from bot.core.phrase import duration
 from bot.errors import JournalAway, JournalRefused, UpstreamError
 from bot.store.connect import DEADLINE
 from bot.store.embedded import trouble_at
+from bot.store.refusals import refused
 from bot.store.rights import refusal_of
 from bot.worker import DONE_WITHIN, PERIODIC, periodic_job_ended
 
@@ -105,7 +106,8 @@ class Health:
                 names = {worker.name for worker in await docket.workers()}
             is_done = await periodic_job_ended(self._bot.world)
         except Exception as error:  # noqa: BLE001 - pydocket raises what redis-py does, and more
-            return f"the job queue cannot be read: {type(error).__name__}"
+            known = refused(error)
+            return words_of(known) if known else f"the job queue cannot be read: {type(error).__name__}"
         if self._bot.worker_name in names if self._run_jobs else names:
             self._worker_seen = now
         elif now - self._worker_seen > PATIENCE:

@@ -18,6 +18,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    ResponseError,
     SlotNotCoveredError,
 )
 
@@ -26,6 +27,10 @@ from bot.errors import JournalAway, JournalRefused
 RIGHTS = "give tflock's user the rights in docs/security.md (Redis); tflock doctor names each that is missing"
 
 _IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
+_IN_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],?\)$", re.DOTALL)
+"""redis-py puts the command, with its arguments, before what Redis said."""
+_WRAPPED = re.compile(r"(?:: -|because of: )([A-Z]+) (.*)", re.DOTALL)
+"""Redis 6.2 of a script, and Redis 7 of a transaction: the answer within the answer."""
 _NOPERM = "Redis refuses it to tflock's user (NOPERM)"
 _DISK = "Redis can't write to its disk"
 _FREE_DISK = "free or repair the disk of Redis; it takes writes again on its own"
@@ -48,17 +53,19 @@ _BY_CODE = {
     ),
 }  # fmt: skip
 """Those to which redis-py gives no type. They are the first word of the answer."""
+_TYPED: dict[str, type[ResponseError]] = {"OOM": OutOfMemoryError, "READONLY": ReadOnlyError}
+"""Those to which it gives one only where they are the first word."""
 
 
 def away(error: BaseException) -> JournalAway:
     """Our error for one of redis-py's or of the network."""
     found = refused(error)
-    return found or JournalAway(f"Redis: {str(error) or type(error).__name__}")
+    return found or JournalAway(f"Redis: {_said(error) or type(error).__name__}")
 
 
 def refused(error: BaseException) -> JournalRefused | None:
     """None for an error that is no answer of Redis, or one that says nothing of the kind."""
-    text = str(error)
+    text = _said(error)
     if not isinstance(error, RedisError | RedisClusterException):
         return None
     for kind, words, fix in _BY_TYPE:
@@ -68,8 +75,16 @@ def refused(error: BaseException) -> JournalRefused | None:
         return JournalRefused(_with(_NOPERM, text), RIGHTS)
     if "slots are not covered" in text:  # redis-py, of a cluster whose nodes it could ask
         return refused(SlotNotCoveredError(text))
+    if wrapped := _WRAPPED.search(text):
+        code, rest = wrapped.groups()
+        return refused(_TYPED[code](rest) if code in _TYPED else ResponseError(f"{code} {rest}"))
     words, fix = _BY_CODE.get(text.partition(" ")[0], ("", ""))
     return JournalRefused(_with(words, text.partition(" ")[2]), fix) if words else None
+
+
+def _said(error: BaseException) -> str:
+    """What Redis said, without the command for which it said so."""
+    return _IN_PIPELINE.sub(r"\1", str(error))
 
 
 def _with(words: str, text: str) -> str:

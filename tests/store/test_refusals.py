@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
-from redis.exceptions import SlotNotCoveredError
+from redis.exceptions import ResponseError, SlotNotCoveredError
 
 from bot.errors import JournalAway, JournalRefused
 from bot.store.connect import answering, connect
@@ -18,6 +18,12 @@ HOUR = timedelta(hours=1)
 
 async def written(client):
     await RedisRecords(client, rng=random.Random()).put("request", "r", {"a": 1}, ttl=HOUR)
+
+
+async def leased(client):
+    """In a pipeline, of which redis-py tells the command as well."""
+    records = RedisRecords(client, rng=random.Random())
+    return await records.take_and_get("unlock", "u", holder="worker-1", ttl=HOUR, record=("request", "r"))
 
 
 @pytest.fixture
@@ -98,7 +104,11 @@ async def test_too_few_replicas_and_a_replica_itself_are_named(redis):
     await redis.config_set("min-replicas-to-write", "1")
     with pytest.raises(JournalRefused, match="min-replicas-to-write"):
         await written(redis)
+    with pytest.raises(JournalRefused, match="min-replicas-to-write") as refused:
+        await leased(redis)
+    assert "worker-1" not in str(refused.value)
     await redis.config_set("min-replicas-to-write", "0")
+    assert await leased(redis) == (True, None)
 
     await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
     with pytest.raises(JournalRefused, match="replica"):
@@ -126,6 +136,42 @@ async def test_a_cluster_without_all_its_slots_is_named(directory, make_client):
 @pytest.mark.parametrize("error", [NoConnection("Error 111"), OSError("no route"), ValueError("odd")])
 def test_what_is_no_answer_of_redis_is_away(error):
     assert type(away(error)) is JournalAway
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("MISCONF Errors writing to the AOF file: No space left on device", "can't write to its disk: Errors writing"),
+        (
+            "Command # 1 (HSET k a ('b') of pipeline) of pipeline caused error: ('MISCONF Errors writing',)",
+            "can't write to its disk: Errors writing",
+        ),
+        (
+            "Error running script (call to f_6b1b): @user_script:1: @user_script: 7: -MISCONF Redis is configured to",
+            "can't write to its disk: Redis is configured to",
+        ),
+        (
+            "Error running script (call to f_6b1b): @user_script:1: @user_script: 7: -OOM command not allowed when",
+            "memory is full: command not allowed when",
+        ),
+        ("Transaction discarded because of: MISCONF Errors writing to the AOF", "can't write to its disk: Errors"),
+        ("Transaction discarded because of: READONLY You can't write", "takes no writes: You can't write"),
+    ],
+    ids=["plain", "pipeline", "script of 6.2", "memory in a script of 6.2", "transaction", "replica in a transaction"],
+)
+def test_what_redis_said_is_named_whatever_it_is_wrapped_in(said, words):
+    error = away(ResponseError(said))
+
+    assert isinstance(error, JournalRefused)
+    assert words in str(error)
+    assert "user_script" not in str(error)
+
+
+def test_other_answers_are_away_without_the_command_that_they_are_about():
+    said = "Command # 2 (HSET tflock:record:x reason secret) of pipeline caused error: ('WRONGTYPE Operation',)"
+
+    assert type(error := away(ResponseError(said))) is JournalAway
+    assert str(error) == "Redis: WRONGTYPE Operation"
 
 
 def test_a_slot_without_a_node_is_the_cluster_s():
