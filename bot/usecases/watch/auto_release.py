@@ -28,7 +28,16 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import ChainBroken, UpstreamError
 from bot.ports.messenger import Posted
-from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of, leave_time
+from bot.usecases.decide.automatic import (
+    AUTO_RELEASES,
+    STOPPED,
+    AutoRecord,
+    begin_count,
+    has_ended,
+    is_count_over,
+    key_of,
+    leave_time,
+)
 from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.owner.tell import write_to_owner
@@ -191,15 +200,20 @@ async def _count(
     before = await AUTO_RELEASES.get(world, key)
     latest = now + world.watch.look_every
     until = decision.verdict.until if decision is not None else None
-    since, look_at = None, latest if until is None else min(max(until, now), latest)
+    since, by_slack, look_at = None, None, latest if until is None else min(max(until, now), latest)
     if decision is not None and decision.verdict.ruling is Ruling.ALLOW:
-        since = (before.since if before is not None else None) or now
-        look_at = min(since + rule.after, latest)
+        since, by_slack = (None, None) if before is None else (before.since, before.since_by_slack)
+        if since is None or by_slack is None:
+            by_slack = await begin_count(world, key, rule.after)
+            since = None if by_slack is None else now
+        look_at = latest if since is None else min(since + rule.after, latest)
     if before is None:
-        await AUTO_RELEASES.put(world, key, AutoRecord(look_at=look_at, since=since))
+        await AUTO_RELEASES.put(world, key, AutoRecord(look_at=look_at, since=since, since_by_slack=by_slack))
     else:
-        await AUTO_RELEASES.update(world, key, since=since, look_at=look_at)
-    if decision is not None and since is not None and now - since >= rule.after:
+        await AUTO_RELEASES.update(world, key, since=since, since_by_slack=by_slack, look_at=look_at)
+    if decision is None or since is None or by_slack is None or now - since < rule.after:
+        return
+    if await is_count_over(world, key, rule.after, by_slack):
         await _request(world, state, decision, incident, still_mine)
 
 

@@ -18,6 +18,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import Denied, JournalAway, Missing, NotPermitted, Unreachable
 from bot.slack.render import unlock_message
+from bot.usecases.decide.automatic import AUTO_RELEASES, AutoRecord
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.record.lifecycle import close, observe
 from bot.usecases.unlock import unlock
@@ -122,6 +123,12 @@ def of_slack(town):
     true = LoopClock(town.loop)
     town.directory.clock = town.messenger.clock = true
     return true
+
+
+def counting(town):
+    """Since when every look has allowed the release."""
+    record = town.run(AUTO_RELEASES.get(town.ports, f"{STATE}/l1"))
+    return None if record is None else record.since
 
 
 def is_kept(town, minutes=60):
@@ -271,6 +278,52 @@ def test_the_time_counts_from_when_every_look_allowed_it(town):
 
     assert town.clock.now() - began >= AFTER
     assert town.locks == {"l1"}
+
+
+@pytest.mark.parametrize("redis_is_elsewhere", [True, False])
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta()])
+def test_a_clock_that_is_set_forward_does_not_shorten_the_time_that_every_look_has_to_allow_it(
+    town, ahead, redis_is_elsewhere
+):
+    true = of_slack(town)
+    while not counting(town):
+        town.watch(1)
+    began = true.now()
+    if redis_is_elsewhere:
+        town.records.clock = true
+    town.clock.now = lambda: true.now() + ahead
+
+    town.watch(8)
+    assert town.shown == []
+    town.until_announced()
+    assert true.now() - began >= AFTER
+    assert town.locks == {"l1"}
+
+
+def test_nothing_counts_while_slack_does_not_say_what_time_it_is(town):
+    async def fault(name):
+        if name == "look up time":
+            raise Unreachable("Slack", "no answer")
+
+    town.switchboard.fault = fault
+    town.watch(AFTER / timedelta(minutes=1) * 3)
+    assert (town.shown, counting(town)) == ([], None)
+    town.switchboard.fault = None
+
+    town.watch(AFTER / timedelta(minutes=1) - 1)
+    assert town.shown == []
+    town.until_announced()
+
+
+def test_what_an_earlier_version_counted_counts_again(town):
+    while not counting(town):
+        town.watch(1)
+    before = AutoRecord(look_at=town.clock.now(), since=town.clock.now() - AFTER)
+    town.run(AUTO_RELEASES.put(town.ports, f"{STATE}/l1", before))
+
+    town.watch(AFTER / timedelta(minutes=1) - 1)
+    assert town.shown == []
+    town.until_announced()
 
 
 @pytest.mark.parametrize("redis_is_elsewhere", [True, False])
