@@ -35,6 +35,7 @@ log = structlog.get_logger()
 _REMEMBERED = timedelta(days=400)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
 _MOST_STATES = 50_000
+MOST_RETIRED = 1_000
 _SHOWN = 5
 _AT_ONCE = 250
 
@@ -43,7 +44,7 @@ T = TypeVar("T")
 
 class LiveStates(Mapping[str, State]):
     """The states as they are now. One that was retired is no longer among them, but can still be had by its name: what
-    was begun for it ends.
+    was begun for it ends. Of those, the last `MOST_RETIRED`: their locks were free, and all history is in Redis.
     """
 
     def __init__(self, states: Mapping[str, State]) -> None:
@@ -73,7 +74,8 @@ class LiveStates(Mapping[str, State]):
 
     def replace(self, states: Mapping[str, State]) -> None:
         gone = {name: state for name, state in self._now.items() if name not in states}
-        self._retired = {**{name: state for name, state in self._retired.items() if name not in states}, **gone}
+        retired = {**{name: state for name, state in self._retired.items() if name not in states}, **gone}
+        self._retired = dict(list(retired.items())[-MOST_RETIRED:])
         self._now = dict(states)
 
 

@@ -11,7 +11,7 @@ import yaml
 from moto.s3.models import s3_backends
 
 from bot.app import discovery
-from bot.app.discovery import LiveStates
+from bot.app.discovery import MOST_RETIRED, LiveStates
 from bot.app.remembered import found_before
 from bot.app.wiring import beside_a_bot, wired
 from bot.config.load import load
@@ -297,6 +297,22 @@ def test_states_of_one_moment_stay_while_they_are_looked_at():
     assert dict(items) == {"a": 1, "b": 2}
     assert (list(states), "a" in states, states.get("a"), states["c"]) == (["c"], False, 1, 3)
     assert states.get("never") is None
+
+
+def test_of_retired_states_the_last_ones_are_kept_and_one_that_comes_back_is_not_retired():
+    states = LiveStates({"first": "state"})
+    names = [f"s{number}" for number in range(MOST_RETIRED)]
+    for name in names:
+        states.replace({name: "state"})
+    states.replace({"s1": "again"})
+    assert (states["first"], states["s0"], states["s1"], list(states)) == ("state", "state", "again", ["s1"])
+
+    states.replace({"last": "state"})
+
+    assert [name for name in ("first", *names) if name in states or states.get(name)] == names
+    states.replace(dict.fromkeys(many := [f"m{number}" for number in range(2 * MOST_RETIRED)], "state"))
+    states.replace({})
+    assert [name for name in ("last", *names, *many) if states.get(name)] == many[-MOST_RETIRED:]
 
 
 @pytest.fixture
