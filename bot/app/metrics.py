@@ -34,7 +34,9 @@ class Metrics:
             "tflock_gate_refusals_total", "Refusals of the gate, by each rule that blocked.", ("rule",)
         )
         self._lock_age = gauge(
-            "tflock_lock_age_seconds", "Age of a state's lock by its holder's clock; 0 where there is none.", ("state",)
+            "tflock_lock_age_seconds",
+            "Age of a state's lock by its holder's clock; 0 where there is none, nothing where it is not known.",
+            ("state",),
         )
         self._lock_held = gauge("tflock_lock_held", "1 if a state was locked when last seen, else 0.", ("state",))
         self._unread = gauge("tflock_states_unread", "States whose lock the last sweep could not read.")
@@ -56,10 +58,13 @@ class Metrics:
     def refusal(self, rule: str) -> None:
         self._gate_refusals.labels(rule).inc()
 
-    def lock(self, state: str, *, held: bool, age_seconds: float) -> None:
-        """What was last seen of a state's lock; its age counts as 0 where none is held."""
+    def lock(self, state: str, *, held: bool, age_seconds: float | None) -> None:
+        """What was last seen of a state's lock; its age counts as 0 where none is held. None: it is not known."""
         self._lock_held.labels(state).set(held)
-        self._lock_age.labels(state).set(age_seconds if held else 0)
+        if held and age_seconds is None:
+            self._lock_age.remove(state)
+        else:
+            self._lock_age.labels(state).set((held and age_seconds) or 0)
 
     def forget(self, states: Iterable[str]) -> None:
         """Shows nothing more of what was last seen of these locks: their states are gone."""

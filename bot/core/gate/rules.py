@@ -399,7 +399,8 @@ def _who(info: LockInfo) -> Quoted:
 
 
 def _held_by(info: LockInfo) -> Phrase:
-    return ("held by ", _who(info), " since ", info.created, ", lock ", Quoted(info.id))
+    since: Phrase = (" since ", info.created) if info.is_since_known else ()
+    return ("held by ", _who(info), *since, ", lock ", Quoted(info.id))
 
 
 def _last_good(version: str | None) -> Phrase:

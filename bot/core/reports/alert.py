@@ -37,7 +37,8 @@ class Concern:
 
     `subject` is the state, pipeline or table for people, or why states cannot be read; `states` are the configured
     states that it is about, and `more` counts those that are not named. `since` is when it began: the lock's `Created`,
-    the loop's first start, the first refusal, the run's start, the first sweep without an answer. `run` and `url`
+    the loop's first start, the first refusal, the run's start, the first sweep without an answer. With
+    `is_change` it is only when the lock's place last changed: nobody knows since when it is held. `run` and `url`
     name a run, `ended` how and `ended_at` when it ended, `usual` how long such runs take; `starts` counts a loop's.
     """
 
@@ -56,6 +57,7 @@ class Concern:
     usual: timedelta | None = None
     starts: int = 0
     more: int = 0
+    is_change: bool = False
 
     @property
     def id(self) -> str:

@@ -127,7 +127,10 @@ def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) 
 
 def _of_lock(kind: AlertKind, state: str, info: LockInfo) -> Concern:
     key = f"{state}/{info.id}"
-    return Concern(kind, key, state, (state,), info.created, lock_id=info.id, who=info.who, operation=info.operation)
+    return Concern(
+        kind, key, state, (state,), info.created, lock_id=info.id, who=info.who, operation=info.operation,
+        is_change=not info.is_since_known,
+    )  # fmt: skip
 
 
 def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: datetime) -> Iterator[Concern]:
@@ -157,6 +160,7 @@ def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: dateti
                 _of_lock(AlertKind.OVERDUE, name, lock),
                 key=f"{run.ref.pipeline.ci}/{run.ref.id}/{run.attempt}/{name}",
                 since=since,
+                is_change=False,
                 run=run_name(run).text,
                 url=run.ref.url,
                 usual=usual,

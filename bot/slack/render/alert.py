@@ -46,11 +46,12 @@ def _over(alert: Alert, news: Fact) -> Message:
 def _end(alert: Alert) -> Phrase:
     at = alert.resolved_at or alert.raised_at
     lasted = max(timedelta(0), at - alert.concern.since)
+    after: Phrase = () if alert.concern.is_change else (", after ", lasted)
     how = alert.outcome or Outcome.QUIET
     (ended,) = at_hand([Fact("", (at,))], alert.raised_at)
     if how is Outcome.FREE:
-        return ("Unlocked at ", *ended.phrase, ", after ", lasted, ".")
-    return ("Over at ", *ended.phrase, f" ({_OUTCOMES[how]}), after ", lasted, ".")
+        return ("Unlocked at ", *ended.phrase, *after, ".")
+    return ("Over at ", *ended.phrase, f" ({_OUTCOMES[how]})", *after, ".")
 
 
 _OUTCOMES = {
@@ -96,7 +97,7 @@ def _cells(alert: Alert) -> list[Cell]:
     named = ", ".join(concern.states[:_FEW]) or concern.subject
     subject = concern.subject if concern.kind in {AlertKind.LOOP, AlertKind.THROTTLED, AlertKind.UNREAD} else ""
     until = alert.resolved_at or alert.raised_at
-    lasted = duration(max(timedelta(0), until - concern.since))
+    lasted = "not known" if concern.is_change else duration(max(timedelta(0), until - concern.since))
     return [named, f"{what}: {subject}" if subject else what, lasted, Linked(concern.run, concern.url or None)]
 
 
@@ -106,11 +107,17 @@ def _news(concern: Concern, now: datetime) -> Fact:
     lasted = max(timedelta(0), now - concern.since)
     match concern.kind:
         case AlertKind.AGED:
-            return Fact((f"{name} has been locked for ", lasted, " (since ", concern.since, ")."), (), Icon.ALERT)
+            head: Phrase = (f"{name} has been locked for ", lasted, " (since ", concern.since, ").")
+            words: Phrase = ()
+            if concern.is_change:
+                head = (f"{name} is locked.",)
+                words = (f" {facts.SINCE_UNKNOWN}. The store only says that it last changed ", lasted, " ago.")
+            return Fact(head, words, Icon.ALERT)
         case AlertKind.DEAD_RUN:
             how = f" {ENDED.get(concern.ended or None, concern.ended)}"
             at: Phrase = (" at ", concern.ended_at) if concern.ended_at else ()
-            words: Phrase = (run, how, *at, "; the lock is ", lasted, " old.")
+            old: Phrase = (f". {facts.SINCE_UNKNOWN}.",) if concern.is_change else ("; the lock is ", lasted, " old.")
+            words = (run, how, *at, *old)
             return Fact((f"{name} is locked by a dead run.",), (" ", *words), Icon.ALERT)
         case AlertKind.LOOP:
             often: Phrase = (f" {concern.starts} starts since ", concern.since, ", for ", *_states(concern), ".")

@@ -301,10 +301,12 @@ def fence(can: Abilities) -> Fact:
     return Fact("fence:", (f"{can.fence}; {_FENCES[can.fence]}",))
 
 
-def holders_info(can: Abilities) -> Iterable[Fact]:
+def holders_info(inspection: Inspection) -> Iterable[Fact]:
     """What the store does not say about a lock."""
-    if not can.shows_holder:
-        words = "this backend names the account that took the lock and the time, not the machine nor the operation."
+    if not inspection.can.shows_holder:
+        lock = inspection.lock
+        when, less = ("", "the time, ") if lock is not None and not lock.is_since_known else (" and the time", "")
+        words = f"this backend names the account that took the lock{when}, not {less}the machine nor the operation."
         yield Fact("lock info:", (words,))
 
 

@@ -148,7 +148,7 @@ def details(report: StatusReport) -> Iterable[Fact]:
         yield from waiting_fact(report.waiting)
     if inspection.lock is not None:
         yield facts.fence(inspection.can)
-        yield from facts.holders_info(inspection.can)
+        yield from facts.holders_info(inspection)
         yield Fact("", facts.lock_id(inspection.lock))
     if advised := facts.claim_advice(inspection):
         yield Fact("", advised)

@@ -473,7 +473,8 @@ def _at_hand(told: _Facts, report: UnlockReport) -> list[Fact]:
 
 
 def _described(lock: LockInfo) -> Phrase:
-    return (Quoted(lock.id), " of ", *facts.who(lock), *facts.purpose(lock), ", since ", lock.created, ".")
+    since: Phrase = (", since ", lock.created) if lock.is_since_known else (f"; {facts.SINCE_UNKNOWN.lower()}",)
+    return (Quoted(lock.id), " of ", *facts.who(lock), *facts.purpose(lock), *since, ".")
 
 
 def _note(report: UnlockReport) -> _Facts:

@@ -277,8 +277,11 @@ async def _claims(
         raise
 
 
-def _age(lock: LockInfo | None, now: datetime) -> float:
-    return 0.0 if lock is None else age(lock, now).total_seconds()
+def _age(lock: LockInfo | None, now: datetime) -> float | None:
+    """In seconds; None where it is not known since when the lock is held."""
+    if lock is None:
+        return 0.0
+    return age(lock, now).total_seconds() if lock.is_since_known else None
 
 
 def unanswered(inspection: Inspection) -> tuple[NotFound | Unseen, ...]:

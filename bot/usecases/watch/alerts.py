@@ -280,7 +280,7 @@ def _drafts(alert: Alert, alert_id: str, *, since: AlertPhase | None) -> Iterabl
         states=concern.states[:20],
         subject=concern.subject,
         lock_id=concern.lock_id,
-        since=concern.since,
+        since=None if concern.is_change else concern.since,
         url=concern.url,
     )
     what = f"{concern.kind}: {concern.subject}"

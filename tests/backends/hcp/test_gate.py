@@ -11,18 +11,24 @@ from bot.app.metrics import Metrics
 from bot.ci.hcp.source import HcpTerraform
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.inspection import StateName
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import Fence, ReleaseResult
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson, Policy
+from bot.core.reports.alert import Alert, AlertKind, Bulletin, Outcome
+from bot.core.reports.concern import SweepResult, Watched, concerns
 from bot.core.reports.home import row_of
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Overview, StatusReport
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.run import CancelResult, Pipeline, RunRef
 from bot.core.systems import HCP
 from bot.slack.render import status_message
+from bot.slack.render.alert import alerts_message
 from bot.slack.render.owner import owner_message as shown_to_owner
 from bot.slack.render.plain import overview_lines, status_lines, to_json
+from bot.slack.render.unlock import unlock_message
 from bot.slack.render.who import user_message
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.weigh import Consent, weigh
@@ -316,3 +322,35 @@ async def test_what_kill_job_ends_frees_the_lock_and_the_next_run_has_it(gate, h
     assert late.result is ReleaseResult.HOLDER_CHANGED
     assert (following.status, following.canceled_at) == ("planning", None)
     assert hcp.workspace.locked_by == ("runs", following.id)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_no_alert_metric_or_message_counts_the_last_change_as_the_age_of_an_accounts_lock(gate, hcp, is_known):
+    taken = ago(hours=2)
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
+    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+
+    inspection = (await decided(gate)).inspection
+    watched, now = {"network": Watched(None, "", (NETWORK,))}, inspection.at
+    (concern,) = concerns(SweepResult(watched, {"network": inspection.seen}, {}, now), gate.policy, gate.watch).values()
+    over = replace(Alert(concern, now), outcome=Outcome.FREE, resolved_at=now)
+    request = UnlockRequest("r", "network", "another", CHANNEL, "U0QUINN", now)
+    report = UnlockReport(request, UnlockStage.HOLDER_CHANGED, None, None, now_held_by=inspection.lock)
+    raised, ended, changed = (
+        str(shown.blocks)
+        for shown in (alerts_message(Bulletin((Alert(concern, now),))), alerts_message(Bulletin((over,))),
+                      unlock_message(report))
+    )  # fmt: skip
+    status, metrics = " ".join(status_lines(StatusReport(inspection, None))), gate.meter.exposition().decode()
+
+    assert concern.kind is AlertKind.AGED
+    assert ("has been locked for 2 h" in raised) is is_known
+    assert ("Since when is not known. The store only says that it last changed 2 h ago." in raised) is not is_known
+    assert ("after 2 h" in ended) is is_known
+    assert (", since <!date" in changed) is is_known
+    assert ("since when is not known" in changed) is not is_known
+    assert ("the account that took the lock and the time, not" in status) is is_known
+    assert ("the account that took the lock, not the time, the machine" in status) is not is_known
+    assert 'tflock_lock_held{state="network"} 1.0' in metrics
+    assert ('tflock_lock_age_seconds{state="network"} 72' in metrics) is is_known
+    assert ("tflock_lock_age_seconds{" in metrics) is is_known
