@@ -212,7 +212,7 @@ def _shared_states(states: Mapping[Any, Any]) -> Iterator[Finding]:
             continue
         place = (str(tag_of(section)), *identity)
         if place in first:
-            same = f"is the same state object as that of {first[place]} ({section.identity_words()})"
+            same = f"is the same state object as that of {first[place]} ({section.place_words})"
             yield ("states", name, "backend"), same
         first.setdefault(place, str(name))
 

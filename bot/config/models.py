@@ -281,6 +281,10 @@ def tag_of(model: type[Section]) -> str | None:
     return None if field is None else str(get_args(field.annotation)[0])
 
 
+CI_SECTIONS: Mapping[str, type[Section]] = {str(tag_of(model)): model for model in sections_in(CiSection)}
+"""The sections that an entry under `ci` may be, by their `type`."""
+
+
 def keys_of(model: type[Section] = ConfigFile, path: str = "") -> Iterator[str]:
     """Every key of the file as a dotted path; `*` stands for a name that the team chooses."""
     for name, field in model.model_fields.items():

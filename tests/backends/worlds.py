@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 MODULES = {
     path.parent.name: import_module(f"tests.backends.{path.parent.name}.world")
     for path in sorted(Path(__file__).parent.glob("*/world.py"))
@@ -21,6 +23,13 @@ def named(kind: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Those of one list of each module, by a name for test ids."""
     listed = [(name, param) for name, module in MODULES.items() for param in getattr(module, kind)]
     return {"-".join((name, *param)): (name, param) for name, param in listed}
+
+
+def each_but(*names: str, more=()):
+    """Plays a test with `world` in the first world of each backend but these, and in `more`."""
+    first = [(name, module.WORLDS[0]) for name, module in MODULES.items() if name not in names]
+    chosen = [*first, *more]
+    return pytest.mark.parametrize("chosen", chosen, ids=["-".join((name, *param)) for name, param in chosen])
 
 
 def can(name: str):

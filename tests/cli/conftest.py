@@ -22,11 +22,14 @@ from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
+from tests.backends.worlds import FIXTURES
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.clocks import WallClock
 from tests.worlds.logs import held
 from tests.worlds.slack.workspace import FullWorkspace
+
+globals().update(FIXTURES)
 
 KEY = "environments/staging/terraform.tfstate"
 GITHUB_TOKEN = "ghp-distinctive-4711"
@@ -98,6 +101,17 @@ class Surroundings:
 
     async def still_held(self, lock: WrittenLock) -> bool:
         return await self.aws.lock_ids(KEY) == {"item": lock.id, "file": lock.id}
+
+
+@pytest.fixture
+def world_param(chosen):
+    return chosen[1]
+
+
+@pytest.fixture
+def chosen_world(request, chosen):
+    """The world of a backend that `tests.backends.worlds.each_but` has chosen."""
+    return request.getfixturevalue(f"{chosen[0]}_world")
 
 
 @pytest.fixture

@@ -3,40 +3,21 @@
 import pytest
 
 from bot.core.lock import PlaceKind
-from tests.backends.azurerm.world import made as azurerm_made
-from tests.backends.gcs.world import made as gcs_made
-from tests.backends.gitlab.world import made as gitlab_made
-from tests.backends.hcp.world import made as hcp_made
-from tests.backends.http.world import made as http_made
+from tests.backends.worlds import each_but
 from tests.worlds.gitlab_states import Account
 
-azurerm_world, gcs_world, gitlab_world = azurerm_made, gcs_made, gitlab_made
-hcp_world, http_world = hcp_made, http_made
 SECRET = "store-distinctive-4712"
-
-
-WORLDS = ["gcs_world", "azurerm_world", "gitlab_world", "hcp_world run", "hcp_world user"]
-
-
-@pytest.fixture(params=WORLDS)
-def chosen(request):
-    return request.param.split()
+every = each_but("s3", "http", more=[("hcp", ("user",))])
 
 
 @pytest.fixture
-def world_param(chosen):
-    return tuple(chosen[1:]) or ("default",)
-
-
-@pytest.fixture
-def world(request, chosen, terminal):
-    name = chosen[0]
-    found = request.getfixturevalue(name)
-    if name == "gcs_world":
+def world(chosen_world, terminal):
+    found, name = chosen_world, chosen_world.section.type
+    if name == "gcs":
         found.storage.token, variable = SECRET, {"GCS_TOKEN": SECRET}
-    elif name == "hcp_world":
+    elif name == "hcp":
         found.hcp.token, variable = SECRET, {"TFE_TOKEN": SECRET}
-    elif name == "gitlab_world":
+    elif name == "gitlab":
         found.storage.accounts, variable = {SECRET: Account("tflock-bot")}, {"GITLAB_TOKEN": SECRET}
     else:
         found.storage.signature = SECRET
@@ -47,6 +28,7 @@ def world(request, chosen, terminal):
     return found
 
 
+@every
 async def test_status_shows_the_lock_and_its_holder(terminal, world):
     lock = world.lock()
     await world.take(lock)
@@ -60,6 +42,7 @@ async def test_status_shows_the_lock_and_its_holder(terminal, world):
     assert ended.document["state"] is not None
 
 
+@every
 async def test_the_doctor_finds_all_well_and_leaves_everything_as_it_was(terminal, world):
     await world.take(world.lock())
     await world.put_state()
@@ -76,6 +59,7 @@ async def test_the_doctor_finds_all_well_and_leaves_everything_as_it_was(termina
     assert await world.everything() == before
 
 
+@every
 async def test_the_doctor_names_the_right_that_a_release_lacks(terminal, world):
     (kind,) = world.kinds
     await world.take(world.lock())
@@ -90,6 +74,7 @@ async def test_the_doctor_names_the_right_that_a_release_lacks(terminal, world):
     assert ended.code == 1
 
 
+@every
 @pytest.mark.usefixtures("world")
 async def test_a_missing_variable_is_a_problem_of_the_configuration(terminal):
     terminal.environ.pop("GCS_TOKEN", None)
@@ -104,14 +89,15 @@ async def test_a_missing_variable_is_a_problem_of_the_configuration(terminal):
 
 
 @pytest.fixture
-def unshown(http_world, terminal):
+def unshown(chosen_world, terminal):
     """A state of which nobody sees the lock who only looks."""
-    terminal.settings["states"]["staging"]["backend"] = http_world.section.model_dump(exclude_none=True)
-    user, _, password = http_world.storage.credentials.partition(":")
+    terminal.settings["states"]["staging"]["backend"] = chosen_world.section.model_dump(exclude_none=True)
+    user, _, password = chosen_world.storage.credentials.partition(":")
     terminal.environ |= {"STATE_USER": user, "STATE_PASSWORD": password}
-    return http_world
+    return chosen_world
 
 
+@pytest.mark.parametrize("chosen", [("http", ("LOCK",))])
 async def test_no_command_takes_a_lock_to_see_it(terminal, unshown):
     await unshown.take(unshown.lock())
     await unshown.put_state()

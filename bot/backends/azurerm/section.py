@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from bot.config.section import BackendSection, Listing
+from bot.config.section import BackendSection, Block, Listing, Told
 from bot.config.values import ContainerName, StateKey, StorageAccountName, Text, Url, Variable
 
 
@@ -18,16 +18,18 @@ class Backend(BackendSection):
     endpoint_url: Url | None = None
     sas_token_env: Variable | None = None
 
-    @classmethod
-    def identity(cls, given: Mapping[str, Any]) -> tuple[str, ...] | None:
-        defaults = {"workspace": "default", "endpoint_url": ""}
-        parts = ("storage_account", "container", "key", *defaults)
-        found = tuple(str(given.get(part) or defaults.get(part, "")) for part in parts)
-        return found if all(found[:3]) else None
+    blocks: ClassVar = ("azurerm",)
+    spelled: ClassVar = {"storage_account": "storage_account_name", "container": "container_name"}
+    name_keys: ClassVar = ("key", "workspace")
+    place_keys: ClassVar = ("storage_account", "container", "key", "workspace", "endpoint_url")
+    place_words: ClassVar = "storage account, container, key and workspace"
 
     @classmethod
-    def identity_words(cls) -> str:
-        return "storage account, container, key and workspace"
+    def read(cls, block: Block, env: Mapping[str, str]) -> Told | None:
+        told = super().read(block, env)
+        if told is not None and (cloud := block.get("environment", "")) not in {"", "public"}:
+            told.notes.append(f"it is in Azure's cloud {cloud}: give endpoint_url")
+        return told
 
     @property
     def blob(self) -> str:
@@ -39,7 +41,14 @@ class Backend(BackendSection):
 
     @property
     def listing(self) -> Listing:
-        return Listing((self.endpoint_url or "", self.storage_account, self.container), self.blob)
+        container = (self.endpoint_url or "", self.storage_account, self.container)
+        where = f"container {self.container} of {self.storage_account}"
+        return Listing(container, self.blob, where, has_others=True)
+
+    def keys_at(self, name: str) -> dict[str, str]:
+        key, mark, workspace = name.rpartition("env:")
+        is_workspaces = bool(mark and key and workspace) and "/" not in workspace
+        return {"key": key, "workspace": workspace} if is_workspaces else {"key": name, "workspace": "default"}
 
     @property
     def lock_path(self) -> str:

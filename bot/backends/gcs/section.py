@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from bot.config.section import BackendSection, Listing
 from bot.config.values import GoogleBucketName, Text, Url, Variable
@@ -18,15 +17,11 @@ class Backend(BackendSection):
     endpoint_url: Url | None = None
     access_token_env: Variable | None = None
 
-    @classmethod
-    def identity(cls, given: Mapping[str, Any]) -> tuple[str, ...] | None:
-        defaults = {"prefix": "", "workspace": "default", "endpoint_url": ""}
-        found = tuple(str(given.get(part) or defaults.get(part, "")) for part in ("bucket", *defaults))
-        return found if found[0] else None
-
-    @classmethod
-    def identity_words(cls) -> str:
-        return "bucket, prefix and workspace"
+    blocks: ClassVar = ("gcs",)
+    spelled: ClassVar = {"endpoint_url": "storage_custom_endpoint"}
+    name_keys: ClassVar = ("prefix", "workspace")
+    place_keys: ClassVar = ("bucket", "prefix", "workspace", "endpoint_url")
+    place_words: ClassVar = "bucket, prefix and workspace"
 
     @property
     def object_base(self) -> str:
@@ -39,7 +34,12 @@ class Backend(BackendSection):
 
     @property
     def listing(self) -> Listing:
-        return Listing((self.endpoint_url or "", self.bucket), f"{self.object_base}.tfstate")
+        container = (self.endpoint_url or "", self.bucket)
+        return Listing(container, f"{self.object_base}.tfstate", f"gs://{self.bucket}", has_others=True)
+
+    def keys_at(self, name: str) -> dict[str, str]:
+        folder, _, workspace = name.removesuffix(".tfstate").rpartition("/")
+        return {"prefix": folder, "workspace": workspace}
 
     @property
     def lock_path(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from bot.config.section import BackendSection, Listing, OwnRuns, Problem
+from bot.config.section import BackendSection, Block, Listing, OwnRuns, Problem, Told
 from bot.config.values import Host, TagName, Text, Url, Variable
 
 
@@ -19,6 +19,30 @@ class Backend(BackendSection):
     endpoint_url: Url | None = None
     token_env: Variable = "TFE_TOKEN"  # noqa: S105 - the name of a variable
 
+    blocks: ClassVar = ("cloud", "remote")
+    name_keys: ClassVar = ("workspace",)
+    place_keys: ClassVar = ("organization", "workspace", "hostname", "endpoint_url")
+    place_words: ClassVar = "organization and workspace"
+
+    @classmethod
+    def read(cls, block: Block, env: Mapping[str, str]) -> Told:
+        """As Terraform's pages on the cloud block and the backend `remote` have it."""
+        names = ("hostname", "organization")
+        given = {name: block.get(name) or env.get(f"TF_CLOUD_{name.upper()}") for name in names}
+        told = Told({name: text for name, text in given.items() if text})
+        prefix, workspace = block.get("workspaces.prefix", ""), env.get("TF_WORKSPACE", "")
+        if name := block.get("workspaces.name") or (f"{prefix}{workspace}" if workspace else ""):
+            told.values["workspace"] = name
+        told.values["token_env"] = cls.model_fields["token_env"].default
+        inner = "workspaces.tags."
+        tags = block.get("workspaces.tags") or ", ".join(
+            f"{key.removeprefix(inner)}={text}" for key, text in block.items() if key.startswith(inner)
+        )
+        if not name and (tags or prefix):
+            by = f"the prefix {prefix}" if prefix else f"the tags {tags}"
+            told.missing["workspace"] = f"its workspaces are those with {by}: which ones are there?"
+        return told
+
     @classmethod
     def problems(cls, given: Mapping[str, Any], *, has_region: bool) -> Iterator[Problem]:  # noqa: ARG003 - AWS's
         if given.get("tags") and "{" not in str(given.get("workspace") or ""):
@@ -26,15 +50,9 @@ class Backend(BackendSection):
 
     @classmethod
     def identity(cls, given: Mapping[str, Any]) -> tuple[str, ...] | None:
-        defaults = {"hostname": "app.terraform.io", "endpoint_url": ""}
+        found = super().identity(given)
         is_pattern = "{" in str(given.get("workspace"))
-        parts = ("organization", "workspace", *defaults, *(("project",) if is_pattern else ()))
-        found = tuple(str(given.get(part) or defaults.get(part, "")) for part in parts)
-        return found if all(found[:2]) else None
-
-    @classmethod
-    def identity_words(cls) -> str:
-        return "organization and workspace"
+        return (*found, str(given.get("project") or "")) if found and is_pattern else found
 
     @property
     def address(self) -> str:
@@ -44,7 +62,8 @@ class Backend(BackendSection):
     def listing(self) -> Listing:
         """A workspace is in one project at a time. It may have any tags, which tell no two patterns apart."""
         part = (self.project or "").casefold()
-        return Listing((self.address, self.organization.casefold()), self.workspace, part, is_folded=True)
+        container, where = (self.address, self.organization.casefold()), f"organization {self.organization}"
+        return Listing(container, self.workspace, where, part, is_folded=True)
 
     @property
     def own_runs(self) -> OwnRuns:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from bot.config.section import BackendSection
+from bot.config.section import BackendSection, Block, Told
 from bot.config.values import HttpMethod, Url, Variable
 
 
@@ -19,19 +19,22 @@ class Backend(BackendSection):
     username_env: Variable | None = None
     password_env: Variable | None = None
 
+    blocks: ClassVar = ("http",)
+    place_keys: ClassVar = ("address",)
+    place_words: ClassVar = "address"
+
+    @classmethod
+    def read(cls, block: Block, env: Mapping[str, str]) -> Told | None:
+        """Terraform reads a variable only for what the block leaves out."""
+        given = {name: block.get(name) or env.get(f"TF_HTTP_{name.upper()}", "") for name in cls.model_fields}
+        told = super().read(given, env)
+        if told is not None:
+            told.notes.append("if the server requires a login, give username_env and password_env")
+        return told
+
     @classmethod
     def identity(cls, given: Mapping[str, Any]) -> tuple[str, ...] | None:
-        found = str(given.get("address") or "").rstrip("/")
-        return (found,) if found else None
-
-    @classmethod
-    def identity_words(cls) -> str:
-        return "address"
-
-    @property
-    def lock_path(self) -> str:
-        """Empty: Terraform's `http` backend gives its locks no `Path`."""
-        return ""
+        return super().identity({**given, "address": str(given.get("address") or "").rstrip("/")})
 
     @property
     def lock_at(self) -> str:

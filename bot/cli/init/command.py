@@ -143,7 +143,7 @@ def _sections(checkout: Checkout, states: Sequence[State], used: Collection[str]
 
 def _gitlabs(states: Sequence[State]) -> set[str]:
     """The addresses of the GitLabs that keep states of a checkout whose remote says none."""
-    values = [state.keys.values for state in states if state.keys.type == "gitlab"]
+    values = [state.keys.values for state in states if state.keys.type == gitlab.CI]
     return {address for each in values if is_known(address := str(each.get("base_url") or ""))} - {""}
 
 

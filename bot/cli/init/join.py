@@ -30,6 +30,8 @@ _EXAMPLES = re.compile(r"(^|/)(examples?|tests?|fixtures?|testdata|samples?|\.ex
 _TEST = re.compile(r"(?<![^/])test(?![^/])")
 _OTHER_ENVIRONMENTS = r"(?:non-?|pre-?)?(?:dev|develop|development|qa|uat|stage|staging|stg|prod|production|prd|live)"
 _CONFIG_FILES = re.compile(r"\.tfbackend$|backend[^/]*\.(hcl|conf|config|tfvars|tf)$|\.backend(\.\w+)?$", re.IGNORECASE)
+_KINDS = {kind for section in BACKEND_SECTIONS.values() for kind in section.blocks}
+_ENDS = re.compile(rf"\.(tfbackend|hcl|conf|config|tfvars|backend|{'|'.join(sorted(_KINDS))}|tf)\b")
 _VALUES_FILES = re.compile(r"(?:^|/)([\w.-]+?)\.tfvars$")
 _PRODUCTION = re.compile(r"(?<!non-)(?<!non)(?<!pre-)(?<!pre)\b(?:prod|production|prd)(?![a-z])", re.IGNORECASE)
 _SAME_OBJECT = frozenset({"region", "use_lockfile", "dynamodb_table"})
@@ -275,7 +277,7 @@ def _without_repeats(states: list[State]) -> list[State]:
     made, by_values = list[State](), dict[str, list[State]]()
     for state in states:
         values = {name: value for name, value in state.keys.values.items() if name != "workspace"}
-        if not state.missing or state.keys.type not in {"s3", "gcs", "azurerm"}:
+        if not state.missing or not _has_workspaces(state):
             made.append(state)
         else:
             by_values.setdefault(repr(values), []).append(state)
@@ -412,7 +414,7 @@ def _by_files(checkout: Checkout, root: Root, variants: Sequence[_Variant]) -> I
 
 def _label_of(path: str) -> str:
     """What a file's name tells: `envs/dev.s3.tfbackend` is dev, `dev/backend.hcl` is dev."""
-    name = re.sub(r"\.(tfbackend|hcl|conf|config|tfvars|backend|s3|gcs|azurerm|tf)\b", "", posixpath.basename(path))
+    name = _ENDS.sub("", posixpath.basename(path))
     name = re.sub(r"(^|[-_.])(backend|config|state)([-_.]|$)", r"\3", name).strip("-_.")
     return name or posixpath.basename(posixpath.dirname(path))
 
@@ -493,7 +495,7 @@ def _by_workspaces(checkout: Checkout, root: Root, states: list[State]) -> list[
     """Where the code asks for its workspace, and no pipeline says which there are, files with values may tell."""
     if any("workspace" in state.keys.values and not state.missing for state in states):
         return states
-    if not _asks_for_workspace(checkout, root) or root.kind not in {"s3", "gcs", "azurerm"}:
+    if not _asks_for_workspace(checkout, root) or not any(map(_has_workspaces, states)):
         return states
     names = _names_of_values(checkout, root.folder)
     made = list[State]()
@@ -521,6 +523,11 @@ def _by_workspaces(checkout: Checkout, root: Root, states: list[State]) -> list[
     return made
 
 
+def _has_workspaces(state: State) -> bool:
+    section = BACKEND_SECTIONS.get(state.keys.type)
+    return section is not None and section.has_workspaces()
+
+
 def _asks_for_workspace(checkout: Checkout, root: Root) -> bool:
     return any(
         "terraform.workspace" in (checkout.text(file) or "")
@@ -544,14 +551,14 @@ def _names_of_values(checkout: Checkout, folder: str) -> list[str]:
 
 
 def _share_regions(states: Sequence[State]) -> None:
-    """A bucket of S3 whose region nobody names is taken to be where the others are."""
+    """A bucket whose region nobody names is taken to be where the others are."""
     regions = Counter(
-        state.keys.values["region"]
-        for state in states
-        if state.keys.type == "s3" and is_known(str(state.keys.values.get("region", "\x00")))
+        state.keys.values["region"] for state in states if is_known(str(state.keys.values.get("region", "\x00")))
     )
     for state in states:
-        if state.keys.type != "s3" or state.keys.values.get("region"):
+        section = BACKEND_SECTIONS.get(state.keys.type)
+        problems = () if section is None else section.problems(state.keys.values, has_region=False)
+        if all(key != "region" for key, _ in problems):
             continue
         if regions:
             state.keys.values["region"] = regions.most_common(1)[0][0]

@@ -17,6 +17,7 @@ from typing import Any
 from bot.cli.init.join import Mapped, State
 from bot.cli.init.uses import Seen
 from bot.config.load import load
+from bot.config.models import CI_SECTIONS
 from bot.core.systems import BY_TYPE
 from bot.errors import ConfigInvalid
 
@@ -182,8 +183,8 @@ def _ci(sections: Mapping[str, Mapping[str, str]], used: set[str]) -> list[str]:
         is_known = all(values.values())
         if not is_known:
             values = {key: value or "?" for key, value in values.items()}
-        variable = {"github": "GITHUB_TOKEN", "gitlab": "GITLAB_TOKEN", "azure": "AZURE_DEVOPS_TOKEN",
-                    "jenkins": "JENKINS_USER and JENKINS_TOKEN", "ecs": "", "hcp": "TFE_TOKEN"}[name]  # fmt: skip
+        fields = CI_SECTIONS[TYPES[name]].model_fields.items()
+        variable = " and ".join(str(field.default) for key, field in fields if key.endswith("_env"))
         lines.append(
             f"  {'' if is_known else '# '}{name}: {_flow(values)}{f'  # needs {variable}' if variable else ''}"
         )

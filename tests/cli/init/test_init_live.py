@@ -25,19 +25,12 @@ from bot.cli.policy import iam_policy
 from bot.config.load import load
 from bot.sandbox.machine.aws import CREDENTIALS, REGION
 from bot.sandbox.machine.proxy import fault_proxy
-from tests.backends.azurerm.world import made as azurerm_made
-from tests.backends.gcs.world import made as gcs_made
-from tests.backends.gitlab.world import made as gitlab_made
-from tests.backends.hcp.world import made as hcp_made
-from tests.backends.http.world import made as http_made
+from tests.backends.worlds import each_but
 from tests.contracts.conftest import TABLES, rows
 from tests.contracts.test_rights import allows, demands
 from tests.worlds.calls import Calls, calls_made
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.proxy import Deny, Throttle
-
-azurerm_world, gcs_world, gitlab_world = azurerm_made, gcs_made, gitlab_made
-hcp_world, http_world = hcp_made, http_made
 
 DOCS = Path(__file__).parents[3] / "docs" / "init.md"
 TOKEN = "ghp-distinctive-4711"
@@ -396,22 +389,9 @@ async def test_without_live_nobody_is_asked(checkout, tmp_path, monkeypatch):
         await asyncio.to_thread(init, [folder], tmp_path / "two.yml", ENVIRON, force=False, live=True)
 
 
-WORLDS = ["gcs_world", "azurerm_world", "gitlab_world path", "hcp_world run", "http_world"]
-
-
-@pytest.fixture(params=WORLDS)
-def chosen(request):
-    return request.param.split()
-
-
 @pytest.fixture
-def world_param(chosen):
-    return tuple(chosen[1:]) or ("default",)
-
-
-@pytest.fixture
-def world(request, chosen):
-    return request.getfixturevalue(chosen[0])
+def world(chosen_world):
+    return chosen_world
 
 
 def environ_of(world):
@@ -429,6 +409,7 @@ def gathered_of(world):
     return Gathered("a checkout", [state], [], sections, [])
 
 
+@each_but("s3")
 async def test_nothing_but_reading_is_sent_also_of_a_state_that_is_locked(world):
     await world.put_state()
     await world.take(world.lock())
@@ -469,13 +450,13 @@ async def test_of_a_bucket_nothing_but_reading_is_asked_and_no_more_than_the_bot
 
 
 MORE = {
-    "gcs_world": ("gs://{0.section.bucket} lists 2 states", "prefix: other"),
-    "azurerm_world": (
+    "gcs": ("gs://{0.section.bucket} lists 2 states", "prefix: other"),
+    "azurerm": (
         "container {0.section.container} of {0.section.storage_account} lists 2 states",
         "key: other.tfstate",
     ),
-    "gitlab_world": ("GitLab's project {0.section.project} lists 2 states", "state: other"),
-    "hcp_world": ("organization acme lists 2 states", "workspace: other"),
+    "gitlab": ("GitLab's project {0.section.project} lists 2 states", "state: other"),
+    "hcp": ("organization acme lists 2 states", "workspace: other"),
 }
 
 
@@ -492,7 +473,7 @@ def put_other(world):
             world.hcp.runs.add_workspace("acme", "other")
 
 
-@pytest.mark.parametrize("chosen", [one.split() for one in WORLDS if one != "http_world"], ids=str, indirect=False)
+@each_but("s3", "http")
 async def test_what_a_container_lists_and_the_checkout_does_not_have_is_added(world, chosen):
     await world.put_state()
     put_other(world)
@@ -505,19 +486,19 @@ async def test_what_a_container_lists_and_the_checkout_does_not_have_is_added(wo
     assert "# guessed: found by listing, not in the checkout; what a listing does not tell is as in one" in text
 
 
-@pytest.mark.parametrize("chosen", [["gitlab_world", "path"]])
+@pytest.mark.parametrize("chosen", [("gitlab", ("path",))])
 async def test_gitlab_says_which_project_wrote_a_state(world, chosen, monkeypatch):
     world.storage.put("production", b'{"version": 4, "serial": 4}', 4, "/acme/deploys/-/pipelines/71")
     found = gathered_of(world)
 
     text = await looked(found, environ=environ_of(world))
 
-    said = "{ci: gitlab, project: acme/deploys}  # guessed: its last version was written by a job of this project"
+    said = "{ci: gitlab, project: acme/deploys}  # guessed: its last version was written by runs of this project"
     assert said in entry(text, "one")
     assert f'gitlab: {{type: gitlab, base_url: "{world.section.base_url}"}}' in text
 
 
-@pytest.mark.parametrize("chosen", [["hcp_world", "run"]])
+@pytest.mark.parametrize("chosen", [("hcp", ("run",))])
 async def test_hcp_says_whether_runs_of_the_workspace_wrote_a_state(world, chosen):
     for run in ("", "run-one", "run-two"):
         world.hcp.runs.put_state(world.workspace, b'{"version": 4, "serial": 3, "lineage": "b0c5"}', run=run)
@@ -549,7 +530,7 @@ async def test_credentials_that_are_not_there_are_not_looked_for_again_for_each_
     assert " and 56 more: the state cannot be read: no credentials for Google Cloud Storage" in text
 
 
-@pytest.mark.parametrize("chosen", [["gcs_world"]])
+@pytest.mark.parametrize("chosen", [("gcs", ("default",))])
 async def test_a_library_that_is_not_installed_is_named(world, chosen, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.auth", None)
     found = gathered_of(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -101,6 +102,8 @@ def test_the_evidence_is_said_in_words_that_are_no_difference_by_themselves(seen
 
 
 IN_S3 = {"type": "s3", "bucket": "acme", "key": "a/b.tfstate", "region": "eu-west-1", "use_lockfile": True}
+IN_AZURE = {"type": "azurerm", "storage_account": "acme", "container": "ten", "key": "a"}
+IN_HCP = {"type": "hcp", "organization": "acme", "workspace": "one"}
 
 
 @pytest.mark.parametrize(
@@ -111,13 +114,12 @@ IN_S3 = {"type": "s3", "bucket": "acme", "key": "a/b.tfstate", "region": "eu-wes
         (Bucket, {**IN_S3, "workspace": "dev"}, "c.tfstate", {"key": "c.tfstate", "workspace": None}),
         (Bucket, {**IN_S3, "workspace_key_prefix": "ws"}, "ws/x/k", {"key": "k", "workspace": "x"}),
         (Bucket, IN_S3, "env:/{env}/c.tfstate", {"key": "c.tfstate", "workspace": "{env}"}),
-        (Azure, {"type": "azurerm", "storage_account": "acme", "container": "ten", "key": "a"}, "c.tfstateenv:dev",
-         {"key": "c.tfstate", "workspace": "dev"}),
+        (Azure, IN_AZURE, "c.tfstateenv:dev", {"key": "c.tfstate", "workspace": "dev"}),
         (Gcs, {"type": "gcs", "bucket": "acme", "prefix": "a"}, "b/c/dev.tfstate",
          {"prefix": "b/c", "workspace": "dev"}),
         (Gcs, {"type": "gcs", "bucket": "acme", "prefix": "a"}, "default.tfstate", {"prefix": None}),
         (GitLab, {"type": "gitlab", "project": "a/b", "state": "one"}, "two", {"state": "two"}),
-        (Hcp, {"type": "hcp", "organization": "acme", "workspace": "one"}, "two", {"workspace": "two"}),
+        (Hcp, IN_HCP, "two", {"workspace": "two"}),
     ],
 )  # fmt: skip
 def test_a_listed_name_becomes_the_keys_of_the_state_that_is_listed_so(section, values, name, changed):
@@ -135,10 +137,11 @@ def test_a_name_that_no_state_can_have_is_none():
 
 def test_what_looks_like_a_state_is_told_by_its_end_or_by_the_form_of_known_ones():
     names = ["a/b.tfstate", "a/b.tfstate.backup", "c/d", "e", "f/g.zip", "h.tfstateenv:dev"]
-    assert like_states("s3", names, []) == (["a/b.tfstate"], [])
-    assert like_states("s3", names, ["x/y"]) == (["a/b.tfstate"], ["c/d"])
-    assert like_states("azurerm", names, []) == (["a/b.tfstate", "h.tfstateenv:dev"], [])
-    assert like_states("hcp", ["network", "a-b"], []) == (["network", "a-b"], [])
+    bucket, blobs = Bucket.model_validate(IN_S3), Azure.model_validate(IN_AZURE)
+    assert like_states(bucket, names, []) == (["a/b.tfstate"], [])
+    assert like_states(bucket, names, ["x/y"]) == (["a/b.tfstate"], ["c/d"])
+    assert like_states(blobs, names, []) == (["a/b.tfstate", "h.tfstateenv:dev"], [])
+    assert like_states(Hcp.model_validate(IN_HCP), ["network", "a-b"], []) == (["network", "a-b"], [])
 
 
 def found(names, known=(), taken=()):
@@ -205,7 +208,46 @@ class TwoBuckets:
         return Found((*names, *(["api.tfstate"] if section.bucket == "acme-prod" else [])), NOON)
 
 
+class SideBySide(TwoBuckets):
+    """Each lists one object that has to be looked into, and no look ends before that at the other has begun."""
+
+    def __init__(self):
+        self.looked, self.at_both = set(), asyncio.Event()
+
+    async def listed(self, section, _known):
+        return Found((f"state-of-{section.bucket}",), NOON)
+
+    async def is_state(self, section):
+        self.looked.add(section.bucket)
+        if len(self.looked) > 1:
+            self.at_both.set()
+        async with asyncio.timeout(30):
+            return await self.at_both.wait()
+
+
+async def test_buckets_are_looked_into_side_by_side(tmp_path):
+    context = in_two_buckets(tmp_path, SideBySide())
+
+    await list_stores(context)
+
+    assert [state.keys.values["key"] for state in context.found.states] == [
+        "net", "net", "state-of-acme-dev", "state-of-acme-prod",
+    ]  # fmt: skip
+
+
 async def test_the_same_names_in_two_buckets_are_two_entries_with_two_names_that_load(tmp_path):
+    context = in_two_buckets(tmp_path, TwoBuckets())
+    await list_stores(context)
+
+    gained = context.found
+    text = written("a checkout", gained.states, [], gained.sections, {}).text
+
+    assert re.findall(r"(?m)^  (\S+):  #", text) == [
+        "dev", "prod", '"{service}"', '"acme-prod-{service}"', "api.tfstate",
+    ]  # fmt: skip
+
+
+def in_two_buckets(tmp_path, systems):
     states = [
         State(
             "",
@@ -218,14 +260,7 @@ async def test_the_same_names_in_two_buckets_are_two_entries_with_two_names_that
     gained = Gathered("a checkout", states, [], {key: {} for key in ("github", "gitlab", "ecs")}, [])
     file = tmp_path / "tflock.yml"
     file.write_text("states: {none: {backend: {type: http, address: 'https://localhost/'}}}", encoding="utf-8")
-    config = load(file, {}, need_slack=False, need_tokens=False)
-    await list_stores(Context(gained, None, config, TwoBuckets()))
-
-    text = written("a checkout", gained.states, [], gained.sections, {}).text
-
-    assert re.findall(r"(?m)^  (\S+):  #", text) == [
-        "dev", "prod", '"{service}"', '"acme-prod-{service}"', "api.tfstate",
-    ]  # fmt: skip
+    return Context(gained, None, load(file, {}, need_slack=False, need_tokens=False), systems)
 
 
 def test_one_state_has_a_short_name_that_is_free():

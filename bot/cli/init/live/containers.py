@@ -12,7 +12,7 @@ from bot.cli.init.holes import bound, holes_in, is_known, shown
 from bot.cli.init.join import Mapped, State, fit
 from bot.cli.init.keys import Keys
 from bot.cli.init.live.context import Context
-from bot.cli.init.live.listed import Form, called, forms, identity, is_shared, like_states, values_at
+from bot.cli.init.live.listed import Form, called, forms, identity, like_states, values_at
 from bot.cli.init.live.look import all_within, why_not
 from bot.config.models import BACKEND_SECTIONS
 from bot.config.patterns import filled, readings
@@ -22,15 +22,9 @@ from bot.core.evidence import Found
 Place: TypeAlias = tuple[str, ...]
 """A container of a store: the kind, and the way there."""
 
-_CALLED = {
-    "s3": "s3://{0[2]}",
-    "gcs": "gs://{0[2]}",
-    "azurerm": "container {0[3]} of {0[2]}",
-    "gitlab": "GitLab's project {0[2]}",
-    "hcp": "organization {0[2]}",
-}
 _NAMED = "placeholder"
 _WITHIN = 180.0
+_LOOKED_INTO_WITHIN = 60.0
 _MOST_ADDED = 200
 _MOST_LOOKED_INTO = 50
 _SAMPLED = 5
@@ -60,7 +54,8 @@ class _Container:
 
     @property
     def label(self) -> str:
-        return _label(self.place)
+        listing = self.model.section.listing
+        return "" if listing is None else listing.where
 
     @cached_property
     def model(self) -> _Known:
@@ -70,12 +65,8 @@ class _Container:
         return every[rest.index(Counter(rest).most_common(1)[0][0])]
 
 
-def _label(place: Place) -> str:
-    return _CALLED[place[0]].format(place)
-
-
 def _rest(known: _Known) -> str:
-    return repr(sorted((key, value) for key, value in known.values.items() if is_shared(known.section.type, key)))
+    return repr(sorted((key, value) for key, value in known.values.items() if key not in known.section.name_keys))
 
 
 async def list_stores(context: Context) -> None:
@@ -89,13 +80,17 @@ async def list_stores(context: Context) -> None:
         else:
             work[container.place] = partial(context.systems.listed, section, names)
     seen, failed = await all_within(work, _WITHIN)
-    unlisted |= {_label(place): why for place, why in failed.items()}
+    found = list[_Listed]()
     for container in containers:
         answer = seen.get(container.place)
         if isinstance(answer, Found):
-            await _Listed(context, container, answer.value).take()
-        elif answer is not None:
-            unlisted[container.label] = why_not(answer)
+            found.append(_Listed(context, container, answer.value))
+        elif answer is not None or container.place in failed:
+            unlisted[container.label] = failed[container.place] if answer is None else why_not(answer)
+    unsure = {(one.container.place, name): ask for one in found for name, ask in one.unsure()}
+    read, _ = await all_within(unsure, _LOOKED_INTO_WITHIN)
+    for one in found:
+        one.take([name for (place, name), is_state in read.items() if is_state and place == one.container.place])
     context.say_failed("could not list", unlisted)
 
 
@@ -119,7 +114,7 @@ def _containers(context: Context) -> list[_Container]:
 
 
 def _container(context: Context, found: dict[Place, _Container], section: BackendSection) -> _Container | None:
-    if section.listing is None or section.type not in _CALLED:
+    if section.listing is None:
         context.say(f"states of the kind {section.type} cannot be listed")
         return None
     place = (section.type, *section.listing.container)
@@ -130,7 +125,7 @@ def _form_of(context: Context, state: State) -> _Known | None:
     """What a state is listed as of which only the name is not known, with its holes; None for any other."""
     kind, values = state.keys.type, dict(state.keys.values)
     unknown = {key: value for key, value in values.items() if isinstance(value, str) and not is_known(value)}
-    if not unknown or any(is_shared(kind, key) for key in unknown) or len(state.missing) > len(unknown):
+    if not unknown or unknown.keys() - set(BACKEND_SECTIONS[kind].name_keys) or len(state.missing) > len(unknown):
         return None
     section = context.section(kind, {**values, **dict.fromkeys(unknown, _NAMED)})
     if section is None or any(BACKEND_SECTIONS[kind].problems(section.model_dump(), has_region=True)):
@@ -150,15 +145,26 @@ class _Listed:
     container: _Container
     names: Sequence[str]
 
-    async def take(self) -> None:
-        known = [each.name for each in self.container.known]
-        fold = str.casefold if self.container.place[0] == "hcp" else str
+    def __post_init__(self) -> None:
+        known, section = [each.name for each in self.container.known], self.container.model.section
+        fold = str.casefold if section.listing is not None and section.listing.is_folded else str
         here = {fold(name) for name in known}
-        new = [name for name in self.names if fold(name) not in here]
-        states, perhaps = like_states(self.container.place[0], new, known)
-        states += await self._looked_into(perhaps)
+        self.new = [name for name in self.names if fold(name) not in here]
+        self.states, self.perhaps = like_states(section, self.new, known)
+        self.here = len({fold(name) for name in self.names} & here)
+
+    def unsure(self) -> Iterator[tuple[str, Any]]:
+        """What has to be looked into, to know whether it is a state: the first few."""
+        for name in self.perhaps[:_MOST_LOOKED_INTO]:
+            if (section := self._section(name)) is not None:
+                yield name, partial(self.context.systems.is_state, section)
+
+    def take(self, looked_into: Sequence[str]) -> None:
+        """Adds the states, those among them that were looked into."""
+        known = [each.name for each in self.container.known]
+        states, new = [*self.states, *looked_into], self.new
         others = len(new) - len(states)
-        count = len(states) + len({fold(name) for name in self.names} & here)
+        count = len(states) + self.here
         self.context.say(
             f"{self.container.label} lists {count} states, "
             + (f"{len(states)} of them not in the checkout" if states else "all of them known")
@@ -193,15 +199,6 @@ class _Listed:
             members = tuple(name for name in names if readings(each.listing.name, name))
             if (each.template.backend.type, *each.listing.container) == self.container.place and members:
                 yield Form(each.listing.name, each.template.name, members, each.protected)
-
-    async def _looked_into(self, names: Sequence[str]) -> list[str]:
-        """Those that are Terraform states, of the first few."""
-        sections = {name: self._section(name) for name in names[:_MOST_LOOKED_INTO]}
-        work = {
-            name: partial(self.context.systems.is_state, each) for name, each in sections.items() if each is not None
-        }
-        seen, _ = await all_within(work, _WITHIN)
-        return [name for name, is_state in seen.items() if is_state]
 
     def _values(self, name: str) -> dict[str, Any] | None:
         return values_at(self.container.model.section, self.container.model.values, name)

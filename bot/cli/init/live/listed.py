@@ -37,9 +37,7 @@ def values_at(section: BackendSection, values: Mapping[str, Any], name: str) -> 
     """The keys of the state that the container of `section` lists as `name`: `values` are the section's, as the file
     has them. None for a name that no state can have there.
     """
-    found = _name_keys(section, name)
-    if found is None:
-        return None
+    found = section.keys_at(name)
     here, there = section.listing, section.model_copy(update=found).listing
     if here is None or there is None or (there.container, there.name) != (here.container, name):
         return None
@@ -48,51 +46,21 @@ def values_at(section: BackendSection, values: Mapping[str, Any], name: str) -> 
     return {**kept, **{key: value for key, value in found.items() if key not in is_default}}
 
 
-def _name_keys(section: Any, name: str) -> dict[str, str] | None:
-    """The keys that make the difference between two states of one container."""
-    match section.type:
-        case "s3":
-            workspace, _, key = name.removeprefix(f"{section.workspace_key_prefix}/").partition("/")
-            is_workspaces = bool(name.startswith(f"{section.workspace_key_prefix}/") and workspace and key)
-            found = {"key": key, "workspace": workspace} if is_workspaces else {"key": name, "workspace": "default"}
-        case "azurerm":
-            key, mark, workspace = name.rpartition("env:")
-            is_workspaces = bool(mark and key and workspace) and "/" not in workspace
-            found = {"key": key, "workspace": workspace} if is_workspaces else {"key": name, "workspace": "default"}
-        case "gcs":
-            folder, _, workspace = name.removesuffix(_STATE).rpartition("/")
-            found = {"prefix": folder, "workspace": workspace}
-        case "gitlab":
-            found = {"state": name}
-        case "hcp":
-            found = {"workspace": name}
-        case _:
-            return None
-    return found
-
-
 def identity(section: BackendSection | None) -> tuple[str, ...] | None:
     """What no two states have in common, of whatever kind they are."""
     found = None if section is None else type(section).identity(section.model_dump(exclude_none=True))
     return None if found is None or section is None else (section.type, *found)
 
 
-def is_shared(kind: str, key: str) -> bool:
-    """Whether a key is one that several states of a container have in common."""
-    names = {"s3": {"key", "workspace"}, "azurerm": {"key", "workspace"}, "gcs": {"prefix", "workspace"},
-             "gitlab": {"state"}, "hcp": {"workspace"}}  # fmt: skip
-    return key not in names.get(kind, set())
-
-
-def like_states(kind: str, names: Iterable[str], known: Collection[str]) -> tuple[list[str], list[str]]:
+def like_states(section: BackendSection, names: Iterable[str], known: Collection[str]) -> tuple[list[str], list[str]]:
     """Those whose names say that they are states, and those that have the form of a known one and would have to be
     looked into. Other objects of the container are neither.
     """
     surely, perhaps = list[str](), list[str]()
     forms = {(name.count("/"), posixpath.splitext(name)[1]) for name in known if not name.endswith(_STATE)}
     for name in names:
-        base = name.rpartition("env:")[0] or name if kind == "azurerm" else name
-        if kind in {"gitlab", "hcp"} or base.endswith(_STATE):
+        is_any = section.listing is not None and not section.listing.has_others
+        if is_any or section.keys_at(name).get("key", name).endswith(_STATE):
             surely.append(name)
         elif (name.count("/"), posixpath.splitext(name)[1]) in forms:
             perhaps.append(name)

@@ -5,9 +5,10 @@ What comes from here is a guess with its evidence, never sure: a store lists obj
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bot.cli.init.join import Gathered
 from bot.cli.init.live.containers import list_stores
 from bot.cli.init.live.context import Context
 from bot.cli.init.live.look import Checked, Systems, all_within
-from bot.cli.init.live.writers import attribute
+from bot.cli.init.live.writers import WRITINGS_WITHIN, attribute, writings
 from bot.cli.init.write import TYPES, some
 from bot.config.load import load
 from bot.config.models import DEFAULT_VARIABLES
@@ -47,8 +48,11 @@ async def look(found: Gathered, before: Config | None, environ: Mapping[str, str
         context.say(f"{name} {reason}")
     try:
         await list_stores(context)
-        await _check(context)
-        await attribute(context)
+        checked, written = await asyncio.gather(
+            all_within(_checks(context), _WITHIN), all_within(writings(context), WRITINGS_WITHIN)
+        )
+        _say_checked(context, *checked)
+        await attribute(context, *written)
     finally:
         await systems.aclose()
     return list(context.facts)
@@ -76,9 +80,9 @@ def _config(found: Gathered, before: Config | None, environ: Mapping[str, str]) 
         return load(path, environ, need_slack=False, need_tokens=False)
 
 
-async def _check(context: Context) -> None:
+def _checks(context: Context) -> dict[tuple[str, int], Callable[[], Awaitable[Checked]]]:
     """Whether the lock and the state can be read of each state, and of some that an entry for many means."""
-    work, lacking = dict[tuple[str, int], Any](), dict[str, str]()
+    work, lacking = dict[tuple[str, int], Callable[[], Awaitable[Checked]]](), dict[str, str]()
     for state in context.complete[:_MOST]:
         for index, section in enumerate(context.sections.get(state.name, ())):
             if why := context.systems.lacking(section):
@@ -86,15 +90,16 @@ async def _check(context: Context) -> None:
             else:
                 work[state.name, index] = partial(context.systems.checked, section)
     context.say_failed("could not ask about", lacking)
-    seen, failed = await all_within(work, _WITHIN)
-    context.say_failed("could not look at", {name: why for (name, _), why in failed.items()})
-    _say_checked(context, seen)
     if len(context.complete) > _MOST:
         context.say(f"{len(context.complete) - _MOST} states were not tried: {_MOST} are the most")
+    return work
 
 
-def _say_checked(context: Context, seen: Mapping[tuple[str, int], Checked]) -> None:
+def _say_checked(
+    context: Context, seen: Mapping[tuple[str, int], Checked], failed: Mapping[tuple[str, int], str]
+) -> None:
     """At each state, but at the head what keeps many from being read for one reason."""
+    context.say_failed("could not look at", {name: why for (name, _), why in failed.items()})
     found = dict[str, list[Checked]]()
     for (name, _), checked in sorted(seen.items(), key=lambda each: each[0]):
         found.setdefault(name, []).append(checked)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial, reduce
 from operator import add
-from typing import Any
 
 from bot.backends.frame import Writing
 from bot.cli.init.join import Mapped, State
@@ -17,27 +16,49 @@ from bot.cli.init.live.look import all_within, why_not
 from bot.cli.init.tree import Place
 from bot.cli.init.uses import Seen
 from bot.cli.init.write import TYPES, is_ready
-from bot.config.models import GitlabSection, HcpSection
-from bot.core.evidence import Found
+from bot.config.models import CI_SECTIONS
+from bot.core.evidence import Found, Observation
 from bot.core.run import Pipeline
 from bot.core.systems import BY_TYPE, ECS
 
-_WRITINGS_WITHIN = 120.0
-_RUNS_WITHIN = 240.0
+WRITINGS_WITHIN = 180.0
+_RUNS_WITHIN = 180.0
 _MOST_STATES = 60
 _MOST_PIPELINES = 60
 _FEWEST = 3
 """Of fewer versions it says nothing that none was written while a pipeline ran."""
 
 
-async def attribute(context: Context) -> None:
-    """Suggests pipelines, with their evidence, and asks where nothing that is known explains the versions."""
+def writings(context: Context) -> dict[tuple[str, int], Callable[[], Awaitable[Observation[tuple[Writing, ...]]]]]:
+    """Asks when the newest versions were written of the states without a sure pipeline, or of some of those that an
+    entry for many means.
+    """
     unsure = [state for state in context.complete if state.name in context.sections
               and all(each.guess for each in state.pipelines)]  # fmt: skip
     if len(unsure) > _MOST_STATES:
         context.say(f"{len(unsure) - _MOST_STATES} states without a sure pipeline were not looked into")
-    written = await _written(context, unsure[:_MOST_STATES])
-    mine = [state for state in unsure if any(written.get(state.name, ()))]
+    return {
+        (state.name, index): partial(context.systems.writings, section)
+        for state in unsure[:_MOST_STATES]
+        for index, section in enumerate(context.sections[state.name])
+        if not context.systems.lacking(section)
+    }
+
+
+async def attribute(
+    context: Context,
+    seen: Mapping[tuple[str, int], Observation[tuple[Writing, ...]]],
+    failed: Mapping[tuple[str, int], str],
+) -> None:
+    """Suggests pipelines, with their evidence, and asks where nothing that is known explains the versions."""
+    unlisted, written = {name: why for (name, _), why in failed.items()}, dict[str, list[tuple[Writing, ...]]]()
+    for (name, _), each in seen.items():
+        if isinstance(each, Found):
+            written.setdefault(name, []).append(each.value)
+        else:
+            unlisted[name] = why_not(each)
+    context.say_failed("could not list the versions of", unlisted)
+    mine = [state for state in context.complete if any(written.get(state.name, ()))]
     for state in mine:
         _by_name(context, state, written[state.name])
     if mine:
@@ -47,47 +68,21 @@ async def attribute(context: Context) -> None:
             _by_time(context, state, [[each.at for each in one] for one in written[state.name]], ran, candidates)
 
 
-async def _written(context: Context, states: Sequence[State]) -> dict[str, list[tuple[Writing, ...]]]:
-    """Of each state, or of some of those that an entry for many means, when the newest versions were written."""
-    work = {
-        (state.name, index): partial(context.systems.writings, section)
-        for state in states
-        for index, section in enumerate(context.sections[state.name])
-        if not context.systems.lacking(section)
-    }
-    seen, failed = await all_within(work, _WRITINGS_WITHIN)
-    unlisted, written = {name: why for (name, _), why in failed.items()}, dict[str, list[tuple[Writing, ...]]]()
-    for (name, _), each in seen.items():
-        if isinstance(each, Found):
-            written.setdefault(name, []).append(each.value)
-        else:
-            unlisted[name] = why_not(each)
-    context.say_failed("could not list the versions of", unlisted)
-    return written
-
-
 def _by_name(context: Context, state: State, written: Sequence[Sequence[Writing]]) -> None:
     """Where the store itself knows what wrote."""
     section, every = context.sections[state.name][0], [each for one in written for each in one]
-    named = Counter(seen for each in every if each.run and (seen := _writer(section, each.run)) is not None)
-    for seen, count in named.items():
+    owned = (section.runs_of(each.run) for each in every if each.run)
+    named = Counter((own.type, own.base_url, tuple(own.keys.items())) for own in owned if own is not None)
+    for (kind, address, keys), count in named.items():
         part = "its last version was" if len(every) == 1 else f"{count} of its last {len(every)} versions were"
-        who = "a job of this project" if seen.ci == "gitlab" else "runs of this workspace"
-        if not state.discover and _takes(context, seen.ci, section):
-            _suggest(state, seen, f"{_system(seen.ci)} says so", f"{part} written by {who}")
+        seen = Seen(next(name for name, each in TYPES.items() if each == kind), keys)
+        if not state.discover and _takes(context, seen.ci, address):
+            _suggest(state, seen, f"{_system(seen.ci)} says so", f"{part} written by runs of this {keys[-1][0]}")
 
 
-def _writer(section: Any, run: str) -> Seen | None:
-    if section.type == "hcp":
-        return Seen("hcp", (("organization", section.organization), ("workspace", section.workspace)))
-    project = run.partition("/-/")[0].strip("/")
-    return Seen("gitlab", (("project", project),)) if section.type == "gitlab" and project else None
-
-
-def _takes(context: Context, ci: str, section: Any) -> bool:
-    """Whether the entry under `ci` is, or can become, the one for the installation that keeps this state."""
-    usual = str((GitlabSection if ci == "gitlab" else HcpSection).model_fields["base_url"].default)
-    address = str(section.base_url if ci == "gitlab" else section.address)
+def _takes(context: Context, ci: str, address: str) -> bool:
+    """Whether the entry under `ci` is, or can become, the one for the installation at this address."""
+    usual = str(CI_SECTIONS[TYPES[ci]].model_fields["base_url"].default)
     sections = context.found.sections
     if all(each.seen.ci != ci for state in context.found.states for each in state.pipelines):
         sections[ci] = {**sections.get(ci, {}), **({} if address == usual else {"base_url": address})}
