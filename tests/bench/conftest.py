@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from subprocess import PIPE, Popen
 
 import pytest
 
+from tests.worlds.aws import FullAws
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage, stage
 
@@ -61,8 +65,33 @@ def bench() -> Bench:
     return Bench()
 
 
+_MOTO = """
+import sys
+from bot.sandbox.machine.aws import fresh_moto
+with fresh_moto() as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def moto_apart() -> Iterator[str]:
+    """As `fresh_moto`, in a process that ends with this one: its threads would take turns with those who measure."""
+    with Popen([sys.executable, "-c", _MOTO], stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+
+
+class AwsApart(FullAws):
+    serve = staticmethod(moto_apart)
+
+
+class StageApart(FullStage):
+    aws_kind = AwsApart
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[FullStage]:
     """The sandbox with the scenario's states and the bot as one process."""
-    async with stage(tmp_path, slack=FullWorkspace()) as made:
+    async with stage(tmp_path, slack=FullWorkspace(), kind=StageApart) as made:
         yield made

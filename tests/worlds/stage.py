@@ -53,4 +53,4 @@ class FullStage(Stage):
 
 def stage(directory: Path, **facts: Any) -> AbstractAsyncContextManager[FullStage]:
     """As `bot.sandbox.stage.stage`."""
-    return demo_stage(directory, kind=FullStage, **{"github": FullGitHub(), **facts})
+    return demo_stage(directory, **{"kind": FullStage, "github": FullGitHub(), **facts})

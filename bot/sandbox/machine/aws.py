@@ -9,12 +9,12 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
 from botocore.config import Config
@@ -51,7 +51,7 @@ def fresh_moto() -> Iterator[str]:
 @asynccontextmanager
 async def local_aws(kind: type[LocalAws]) -> AsyncIterator[LocalAws]:
     """A fresh moto with the bucket (versioned) and the lock table (PROVISIONED). One at a time in a process."""
-    running = fresh_moto()
+    running = kind.serve()
     endpoint = await asyncio.to_thread(running.__enter__)
     aws = kind(endpoint)
     try:
@@ -64,6 +64,9 @@ async def local_aws(kind: type[LocalAws]) -> AsyncIterator[LocalAws]:
 
 class LocalAws:
     """Looks into and changes one bucket and lock table behind an endpoint, past the bot's back."""
+
+    serve: ClassVar[Callable[[], AbstractContextManager[str]]] = staticmethod(fresh_moto)
+    """Runs what is behind the endpoint."""
 
     def __init__(self, endpoint: str, bucket: str = "acme-tfstate", table: str = "acme-tf-locks") -> None:
         self.endpoint = endpoint

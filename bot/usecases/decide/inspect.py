@@ -1,14 +1,15 @@
 """Looks at a state: its lock, its file, and the runs that may hold the lock. Reads only.
 
-Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
-the state and the lists of runs; then the runs that were active when the lock was taken. Their jobs' logs are a third,
-which costs nothing once a job that is over has been read. The lock table is read at the same time as all three.
+Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock
+and the lists of runs; then the runs that were active when the lock was taken. Their jobs' logs are a third, which costs
+nothing once a job that is over has been read. The lock table and the state, which may be large, are read at the same
+time as all three.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -28,7 +29,7 @@ from bot.core.gate.tie import attribute
 from bot.core.hold import is_hold
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
-from bot.core.lock import LockInfo, LockSeen, age
+from bot.core.lock import LockInfo, LockSeen, StateCheck, age
 from bot.core.reports.report import Overview
 from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
@@ -62,22 +63,29 @@ async def inspect(
     Raises JournalAway if the jobs' claims cannot be read; `without_claims` then does without them, for looks on which
     nothing is decided.
     """
-    inspection, table = await asyncio.gather(
-        _inspected(world, state, lock_id, without_claims=without_claims, by_trying=by_trying),
+    checking = asyncio.ensure_future(world.timed(state.backend_system, "read state", state.backend.read_state()))
+    inspection, table, _ = await asyncio.gather(
+        _inspected(world, state, lock_id, checking, without_claims=without_claims, by_trying=by_trying),
         world.timed(state.backend_system, "read table", state.backend.read_table()),
+        checking,
     )
     return replace(inspection, table=table)
 
 
 async def _inspected(
-    world: World, state: State, lock_id: str | None, *, without_claims: bool, by_trying: bool
+    world: World,
+    state: State,
+    lock_id: str | None,
+    checking: Awaitable[StateCheck],
+    *,
+    without_claims: bool,
+    by_trying: bool,
 ) -> Inspection:
     started = world.clock.now()
     since = started - LOOK_BACK
-    known, seen, check, listings = await asyncio.gather(
+    known, seen, listings = await asyncio.gather(
         _known(world, state, or_none=without_claims),
         world.timed(state.backend_system, "read lock", state.backend.read_lock(by_trying=by_trying)),
-        world.timed(state.backend_system, "read state", state.backend.read_state()),
         _listings(world, state.pipelines, since),
     )
     lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
@@ -106,6 +114,7 @@ async def _inspected(
         )
     possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied, accounts)
+    check = await checking
     now = world.clock.now()
     if seen.held or seen.is_free:  # what could not be read leaves its gauge as it was
         world.meter.lock(state.name.name, held=bool(seen.held), age_seconds=_age(lock, now))

@@ -85,6 +85,24 @@ def test_a_click_waits_so_often_until_the_lock_is_deleted(asked, user, trips, ho
     assert (round(waited % HOP / TRIP), round(waited // HOP) + 1) == (trips, hops)
 
 
+@pytest.mark.parametrize(("slow", "hops"), [("read state", MOST_HOPS), ("list runs", MOST_HOPS + 1)])
+def test_a_large_state_is_read_while_the_runs_are_as_nothing_else_depends_on_it(asked, slow, hops):
+    sent = []
+
+    async def fault(name):
+        if name.startswith("delete "):
+            sent.append(asked.loop.time())
+        if name.startswith(OUTSIDE) and name != REMEMBERED:
+            await asyncio.sleep(2 * HOP if name.startswith(slow) else HOP)
+
+    began = asked.loop.time()
+    asked.switchboard.fault = fault
+    asked.run(asked.click("U0QUINN"))
+    asked.pass_time(20)
+
+    assert round((sent[0] - began) / HOP) + 1 == hops
+
+
 def test_who_asked_and_may_not_any_more_is_refused_by_the_gate_and_another_member_goes_on(asked):
     asked.directory.inside[CHANNEL].remove("U0QUINN")
 
