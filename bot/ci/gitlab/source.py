@@ -19,7 +19,7 @@ from bot.ci.gitlab.api import SYSTEM, client_of, listing, project_path
 from bot.ci.gitlab.cancel import cancel
 from bot.ci.gitlab.runs import GOING_ON, home_of, run_from, same_project, same_ref
 from bot.ci.gitlab.schedules import switch
-from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_by, whole
+from bot.ci.gitlab.tree import RETRIED, Hosts, Tree, pipeline_words, read_tree, started_by, whole
 from bot.ci.gitlab.urls import JOB, run_in
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
@@ -143,7 +143,7 @@ class GitLab:
     async def _bridges(self, pipeline: Pipeline, run: Run) -> tuple[Run, list[Json]]:
         path = f"{project_path(_project(pipeline))}/pipelines/{run.ref.id}/bridges"
         try:
-            return run, await listing(self.client, path, f"the trigger jobs of {run.ref.id}", {})
+            return run, await listing(self.client, path, f"the trigger jobs of {run.ref.id}", RETRIED)
         except Absent:  # deleted since it was listed
             return run, []
 

@@ -25,6 +25,9 @@ from bot.core.run import Phase, Pipeline, Run
 from bot.http.client import Absent, Client, Failed, both, garbled, together
 from bot.http.values import Json, inner, is_count, text
 
+RETRIED = {"include_retried": "true"}
+"""Else lists lack what was started again: a retried trigger job's pipeline may be running all the same."""
+
 _MOST_PARTS = 30
 _MOST_TRACES = 40
 
@@ -169,8 +172,8 @@ async def _contents(
     path, words = f"{project_path(project)}/pipelines/{pipeline_id}", pipeline_words(pipeline_id, project)
     try:
         jobs, bridges = await together(
-            listing(client, f"{path}/jobs", f"the jobs of {words}", {"include_retried": "true"}),
-            listing(client, f"{path}/bridges", f"the trigger jobs of {words}", {}),
+            listing(client, f"{path}/jobs", f"the jobs of {words}", RETRIED),
+            listing(client, f"{path}/bridges", f"the trigger jobs of {words}", RETRIED),
         )
     except (Absent, Failed) as error:
         return (), (), why(SYSTEM, error)

@@ -154,6 +154,20 @@ async def test_the_jobs_of_child_and_downstream_pipelines_are_the_runs_own(sourc
     assert (await full(source, parent)).phase is Phase.ENDED
 
 
+@pytest.mark.parametrize("path", ["acme/app", ""])
+async def test_a_pipeline_of_a_trigger_job_that_was_retried_is_the_runs_own_too(source, world, path):
+    """The first one runs on beside the one that the retry started, and only the retried trigger job names it."""
+    parent = world.start_pipeline("acme/infra", at=ago(hours=1))
+    first = world.start_child(parent.id, path, depend=False)
+    second = world.start_child(parent.id, path, depend=False, is_again=True)
+    for pipeline in (second, parent):
+        world.finish(pipeline.id, "failed")
+
+    assert (await full(source, parent)).phase is Phase.RUNNING
+    world.finish(first.id, "failed")
+    assert (await full(source, parent)).phase is Phase.ENDED
+
+
 async def test_a_downstream_pipeline_that_the_token_may_not_see_keeps_the_run_from_having_ended(source, world):
     parent = world.start_pipeline("acme/infra", at=ago(hours=1))
     world.start_child(parent.id, "acme/secret")

@@ -168,9 +168,12 @@ class GitLabRuns:
                 job.trace = _trace(pipeline.host, at)
 
     def start_child(
-        self, pipeline_id: int, path: str = "", *, name: str = "trigger", depend: bool = True
+        self, pipeline_id: int, path: str = "", *, name: str = "trigger", depend: bool = True, is_again: bool = False
     ) -> PipelineRecord:
-        """A trigger job that starts a pipeline, in the same project or another; with `depend` it waits for it."""
+        """A trigger job that starts a pipeline, in the same project or another; with `depend` it waits for it.
+
+        `is_again`: one of this name was there before, and is retried; the pipeline that it started goes on.
+        """
         parent = self._known(pipeline_id)
         source = "pipeline" if path else "parent_pipeline"
         child = self.start_pipeline(path or parent.project.path, parent.ref, user=parent.user, source=source)
@@ -180,6 +183,8 @@ class GitLabRuns:
         bridge.status = "running" if depend else "success"
         bridge.started_at = self.now() if depend else None
         bridge.finished_at = None if depend else self.now()
+        for earlier in (job for job in parent.jobs if job.is_bridge and is_again and job.name == name):
+            earlier.is_retried = True
         parent.jobs.append(bridge)
         return child
 

@@ -156,13 +156,12 @@ class GitLabStandIn(FaultyCi):
 
     def _list_jobs(self, request: web.Request) -> web.Response:
         pipeline = self._pipeline(request)
-        wanted = pipeline.jobs if request.query.get("include_retried") == "true" else pipeline.current
-        jobs = [job_json(job, pipeline, self.origin) for job in _newest(wanted) if not job.is_bridge]
+        jobs = [job_json(job, pipeline, self.origin) for job in _wanted(pipeline, request) if not job.is_bridge]
         return self._paged(request, jobs)
 
     def _list_bridges(self, request: web.Request) -> web.Response:
         pipeline = self._pipeline(request)
-        bridges = [bridge_json(job, pipeline, self.origin) for job in _newest(pipeline.current) if job.is_bridge]
+        bridges = [bridge_json(job, pipeline, self.origin) for job in _wanted(pipeline, request) if job.is_bridge]
         return self._paged(request, bridges)
 
     def _cancel_pipeline(self, request: web.Request) -> Any:
@@ -235,6 +234,11 @@ class GitLabStandIn(FaultyCi):
             "X-Total-Pages": str(max(1, -(-len(entries) // page.size))),
         }
         return self.answer(page.shown, headers=headers | page.link)
+
+
+def _wanted(pipeline: PipelineRecord, request: web.Request) -> list[JobRecord]:
+    """`Ci::JobsFinder` takes `include_retried` for jobs and for trigger jobs."""
+    return _newest(pipeline.jobs if request.query.get("include_retried") == "true" else pipeline.current)
 
 
 def _newest(jobs: Iterable[JobRecord]) -> list[JobRecord]:
