@@ -7,7 +7,7 @@ exclude counts as a possible holder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -333,18 +333,18 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
     blamed = [one for one, why in zip(possible, why_not, strict=True) if why is None]
     # a job may well have shared its machine, or worked elsewhere
     witnesses = [one for one in blamed if not is_persons or _has_starters_account(lock, one)]
-    by_log = [(one, job) for one in witnesses if (job := _shown_by_log(question, one)) is not None]
-    if len(by_log) == 1:
-        one, job = by_log[0]
+    by_log = _only(question, [(one, _shown_by_log(question, one)) for one in witnesses])
+    if by_log is not None:
+        one, job = by_log
         said: Phrase = (
             "the log of job ",
             quoted(job.name, job.id),
             " shows Terraform working under this lock",
         )
         return (Strength.LOG, Tie.SHOWN, (run_name(one.candidate.run), ": ", *said) if len(possible) > 1 else said), ()
-    on_host = [(one, job) for one in witnesses if (job := _shown_by_machine(question, one)) is not None]
-    if on_host:
-        return (Strength.HOST, Tie.SHOWN, _host_reason(question.lock.host, on_host[0][1])), ()
+    on_host = _only(question, [(one, _shown_by_machine(question, one)) for one in witnesses])
+    if on_host is not None:
+        return (Strength.HOST, Tie.SHOWN, _host_reason(question.lock.host, on_host[1])), ()
     if blamed:
         claimed = [one.claim for one in blamed if one.claim is not None]
         strength = Strength.CLAIM if claimed else Strength.WINDOW
@@ -366,19 +366,45 @@ def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
     return why_not_its_project(one.candidate.run, question.lock) or why_not_hosted(one.candidate, question.lock)
 
 
-def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
-    """The job whose log shows Terraform running on this state while this lock existed, by the log's own clock, which is
-    the holder's.
+def _only(
+    question: _Question, shown: Sequence[tuple[_Possible, Mapping[JobLog | None, Job]]]
+) -> tuple[_Possible, Job] | None:
+    """The one job that is shown. Of two at once one had another lock, and which one is not known."""
+    found = [(one, job, log) for one, jobs in shown for log, job in jobs.items()]
+    if len(found) != 1:
+        return None
+    one, job, log = found[0]
+    return None if log is not None and _has_others(question, one, log) else (one, job)
+
+
+def _shown_by_log(question: _Question, one: _Possible) -> Mapping[JobLog | None, Job]:
+    """The jobs whose logs show Terraform running on this state while this lock existed, by the log's own clock, which
+    is the holder's. By their logs: all parts of a run may write into one.
     """
     if question.taken.is_doubtful(question.skew):
-        return None
-    return next(
-        (
-            job
-            for job, log in one.logs()
-            if log is not None and _may_be_its_own(question, one, job, log) and _shows(question, one, job, log)
-        ),
-        None,
+        return {}
+    return {
+        log: job
+        for job, log in one.logs()
+        if log is not None and _may_be_its_own(question, one, job, log) and _shows(question, one, job, log)
+    }
+
+
+def _has_others(question: _Question, one: _Possible, log: JobLog) -> bool:
+    """Whether the run works on other states as well, which nobody has configured, and the log may be of one of them:
+    another job of the run was refused this very lock, or ran Terraform while this lock existed, by more than clocks
+    differ.
+    """
+    lock, late = question.lock, shifted(question.taken.last, question.skew)
+    if lock.path and all(span.state == lock.path for span in log.work):
+        return False
+    run_id = one.candidate.run.ref.id
+    mine = [seen.value for key, seen in one.look.logs.items() if key[0] == run_id and isinstance(seen, Found)]
+    return any(
+        any(refusal.lock_id == lock.id for refusal in other.refused)
+        or (not other.without_lock and any(span.last >= late for span in other.work))
+        for other in mine
+        if other != log
     )
 
 
@@ -500,24 +526,24 @@ def _may_be_of(state: str | None, path: str) -> bool:
     return bool(state.strip("/")) and (path == state or path.endswith(f"/{state.lstrip('/')}"))
 
 
-def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
-    """The job that ran on the lock's machine, under the lock's account, when it was taken, without any allowance for
-    clocks.
+def _shown_by_machine(question: _Question, one: _Possible) -> Mapping[JobLog | None, Job]:
+    """The jobs that ran on the lock's machine, under the lock's account, when it was taken, without any allowance for
+    clocks. By their logs.
 
     Not where many machines have that name, nor by a log in which no Terraform was running under such a lock. A task has
     a machine of its own; on every other one a person may be active under their own account.
     """
     lock = question.lock
     if is_shared_host(lock.host):
-        return None
-    is_jobs = _is_jobs_account(question, one)
+        return {}
+    is_jobs, found = _is_jobs_account(question, one), dict[JobLog | None, Job]()
     for job, log in one.logs():
         machine = machine_of(job, log)
         is_running = job.started_at is not None and _holds(job, one.candidate, question.taken)
         is_there = machine is not None and is_same_machine(machine, lock.host) and is_running
         if is_there and (job.machine is not None or is_jobs) and _may_show(question, one, job, log):
-            return job
-    return None
+            found[log] = job
+    return found
 
 
 def _may_show(question: _Question, one: _Possible, job: Job, log: JobLog | None) -> bool:

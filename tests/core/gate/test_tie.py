@@ -379,6 +379,52 @@ def test_two_logs_that_both_show_work_cannot_both_be_right(make):
 
 
 @pytest.mark.parametrize(
+    ("beside", "one_state", "named", "tie"),
+    [
+        ("refused", True, None, Tie.BY_TIME),
+        ("works", True, None, Tie.BY_TIME),
+        ("worked for a moment", True, None, Tie.BY_TIME),
+        ("worked before", True, None, Tie.BY_TIME),
+        ("worked before", False, "acme-tfstate/environments/staging/terraform.tfstate", Tie.SHOWN),
+        ("refused", False, "acme-tfstate/environments/staging/terraform.tfstate", Tie.SHOWN),
+        ("refused another lock", True, None, Tie.SHOWN),
+        ("had come to its end", True, None, Tie.SHOWN),
+        ("did not lock", True, None, Tie.SHOWN),
+        ("writes the same log", True, None, Tie.SHOWN),
+    ],
+)
+def test_a_run_that_works_on_several_states_at_once_is_not_shown_by_the_job_of_another_one(
+    make, ruling, beside, one_state, named, tie
+):
+    """A matrix, of which one state is configured: the job of that one waits for a holder whom nobody has mapped."""
+    mine = make.log(make.work(state=named))
+    log = {
+        "refused": make.refused(),
+        "works": make.log(make.work("09:05:06")),
+        "worked for a moment": make.log(make.work(last="09:05:10")),
+        "worked before": make.log(make.work("09:03", "09:08")),
+        "refused another lock": make.refused(lock_id="6638e4a0-0000-4000-8000-0000000000ff"),
+        "had come to its end": make.log(make.work("09:03", "09:05:30")),
+        "did not lock": make.log(make.work("09:03", "09:08"), without_lock=True),
+        "writes the same log": mine,
+    }[beside]
+    run = make.run(jobs=(make.job(), make.job(id="12", name="apply (network)")))
+    look = make.look(run, logs={"1": mine}, one_state=one_state)
+    look = replace(look, logs=look.logs | {log_key(run, run.jobs[1]): make.found(log)})
+
+    assert make.tie(look).tie is tie
+    assert ruling(look, who=HOSTED) is (Ruling.ALLOW if tie is Tie.SHOWN else Ruling.NEEDS_APPROVAL)
+
+
+@pytest.mark.parametrize(("machine", "tie"), [("build-1", Tie.BY_TIME), ("build-2", Tie.SHOWN)])
+def test_of_two_jobs_at_work_on_the_locks_machine_neither_is_shown(make, machine, tie):
+    runs = make.run("1"), make.run("2")
+    logs = {"1": make.log(machine="build-1"), "2": make.log(make.work(last="09:05:50"), machine=machine)}
+
+    assert make.tie(make.look(*runs, logs=logs), who="runner@build-1").tie is tie
+
+
+@pytest.mark.parametrize(
     ("who", "tie"),
     [
         ("runner@fv-az881-525", Tie.SHOWN),
