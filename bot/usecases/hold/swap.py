@@ -34,9 +34,8 @@ async def begin(world: World, hold_id: str, request: UnlockRequest, by: str) -> 
     return record
 
 
-async def swap(world: World, state: State, hold_id: str, place: LockPlace, *, before: float) -> PlaceRelease:
-    """Replaces exactly the lock of this place by the hold, or does nothing. Raises JournalAway."""
-    record = await HOLDS.get(world, hold_id)
+async def swap(state: State, record: HoldRecord | None, place: LockPlace, *, before: float) -> PlaceRelease:
+    """Replaces exactly the lock of this place by the hold as `record` has it, or does nothing. Asks nobody before."""
     if record is None or record.phase is not HoldPhase.PLACING:
         return PlaceRelease(place, ReleaseResult.DENIED, "the hold that was asked for has ended")
     if state.holds is None or not state.backend.can.swap:

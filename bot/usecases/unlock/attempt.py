@@ -22,11 +22,12 @@ from bot.core.people import Automatic, OwnerAnswer, Standing
 from bot.core.phrase import Phrase, Quoted, joined, plain
 from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
-from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secured_answer_about
 from bot.usecases.decide.weigh import Decision, decided, record_decision
+from bot.usecases.hold.record import HOLDS, HoldRecord
 from bot.usecases.hold.swap import begin, swap
 from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.request.steps import Step, advance
@@ -53,10 +54,22 @@ _BY_READING: Phrase = ("the outcome was settled by reading: the lock is gone",)
 _JUST_NOW = 0.25
 """Seconds: what people said longer ago is asked again before the delete. Replicas that are slow let it grow older."""
 
+_HEARD_FOR = 5.0
+"""Seconds: what leaves later than this after people were heard never does. A store may have to prove itself first."""
+
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
-Heard: TypeAlias = tuple[OwnerAnswer | None, Standing | Automatic]
-"""The owner's answer, and who asks: of an automatic release, whether someone has stopped it."""
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The owner's answer, and who asks: of an automatic release, whether someone has stopped it. `hold` is the one that
+    is wanted in the lock's place. They were asked for `at`, by the clock that also counts sleep.
+    """
+
+    at: float
+    answer: OwnerAnswer | None
+    requester: Standing | Automatic
+    hold: HoldRecord | None
 
 
 class TakenBack(TflockError):
@@ -155,19 +168,19 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     places: list[PlaceRelease] = []
     for place in standing:
         if places or world.clock.running() - asked_at > _JUST_NOW:
-            heard = await _heard_again(world, request, decision, still_ours, places)
+            heard = await _heard_again(world, task, decision, still_ours, places)
         changed = _changed(world, decision, heard, before)
         if changed:
             places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))
         else:
-            places.append(await _released(world, task, place, before))
+            places.append(await _released(task, place, heard, min(before, heard.at + _HEARD_FOR)))
     return await _concluded(world, task, replace(report, places=tuple(places)))
 
 
-async def _released(world: World, task: Task, place: LockPlace, before: float) -> PlaceRelease:
+async def _released(task: Task, place: LockPlace, heard: _Heard, before: float) -> PlaceRelease:
     """The lock is deleted, or swapped for the hold that this confirmation asked for."""
     if task.record.hold:
-        return await swap(world, task.state, task.record.hold, place, before=before)
+        return await swap(task.state, heard.hold, place, before=before)
     return await task.state.backend.release(place, before=before)
 
 
@@ -178,33 +191,36 @@ def _once(task: Task, decision: Decision) -> str:
     return f"{once}/{decision.inspection.at.isoformat()}" if is_free_to_go else once
 
 
-async def _heard(world: World, request: UnlockRequest, decision: Decision, *, secured: bool = False) -> Heard:
+async def _heard(world: World, task: Task, decision: Decision, *, secured: bool = False) -> _Heard:
     """What people have said by now. `secured`: as it would outlive a fail-over of Redis, or raises NotReplicated."""
-    asked = decision.case.requester
+    request, asked, at = task.request, decision.case.requester, world.clock.running()
     answer = secured_answer_about if secured else answer_about
-    said = answer(world, request.state, request.lock_id)
-    if not isinstance(asked, Automatic):
-        return await said, asked
-    return await asyncio.gather(said, automatic(world, request.state, request.lock_id))
+    stopped = _none() if not isinstance(asked, Automatic) else automatic(world, request.state, request.lock_id)
+    hold = HOLDS.get(world, task.record.hold) if task.record.hold else _none()
+    said = await asyncio.gather(answer(world, request.state, request.lock_id), stopped, hold)
+    return _Heard(at, said[0], said[1] or asked, said[2])
+
+
+async def _none() -> None:
+    return None
 
 
 async def _heard_again(
-    world: World, request: UnlockRequest, decision: Decision, still_ours: Check, places: Sequence[PlaceRelease]
-) -> Heard:
+    world: World, task: Task, decision: Decision, still_ours: Check, places: Sequence[PlaceRelease]
+) -> _Heard:
     """What people say now. What became of the `places` so far is kept, should this worker not come to the end."""
-    noted = [UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))] if places else []
+    noted = [UNLOCKS.update(world, task.request.id, halves=tuple(map(PlaceFacts.of, places)))] if places else []
     began = world.clock.running()
-    _, heard, *_ = await all_ended(still_ours(), _heard(world, request, decision), *noted)
+    _, heard, *_ = await all_ended(still_ours(), _heard(world, task, decision), *noted)
     is_old = world.clock.running() - began > _JUST_NOW  # one of the others was slow
-    return await _heard(world, request, decision) if is_old else heard
+    return await _heard(world, task, decision) if is_old else heard
 
 
-def _changed(world: World, decision: Decision, heard: Heard, before: float) -> Phrase:
+def _changed(world: World, decision: Decision, heard: _Heard, before: float) -> Phrase:
     """What the decision rested on and does not hold at this instant; nothing, if it may be carried out."""
-    answer, requester = heard
-    if answer != decision.answer:
+    if heard.answer != decision.answer:
         return ("the owner has just answered",)
-    if requester != decision.case.requester:
+    if heard.requester != decision.case.requester:
         return ("someone has just stopped it",)
     if world.clock.running() > before:
         return ("the evidence has grown old",)
@@ -239,7 +255,7 @@ def _unread(kind: PlaceKind) -> PlaceRelease:
     return PlaceRelease(LockPlace(kind, "", "", None), ReleaseResult.NOT_KNOWN, "it could not be read again")
 
 
-async def _intend(world: World, task: Task, decision: Decision, still_ours: Check) -> tuple[Task, Heard]:
+async def _intend(world: World, task: Task, decision: Decision, still_ours: Check) -> tuple[Task, _Heard]:
     """The decision and the intent are on the timeline before the delete. Raises JournalAway or TakenBack: then nothing
     is deleted. Returns what people have said after that.
 
@@ -269,7 +285,7 @@ async def _intend(world: World, task: Task, decision: Decision, still_ours: Chec
             world, request.id, Step.INTEND, durably=True, sent=True, owner=owner or "", intended=intended, lock=seen
         ),
         secure_entry(world, request.incident, added.entry),
-        _heard(world, request, decision, secured=True),
+        _heard(world, task, decision, secured=True),
     )
     if moved is None:
         raise TakenBack(request.id)

@@ -228,6 +228,31 @@ def test_an_owner_who_says_that_it_runs_keeps_what_is_not_swapped_yet(left_behin
     assert {kind for kind, info in standing(paper).items()} == dead
 
 
+@pytest.mark.parametrize("objects", [True, False])
+def test_an_answer_that_comes_while_the_holds_record_is_read_slowly_is_heard(left_behind, objects):
+    paper = left_behind()
+    click(paper)
+    begun = []
+
+    async def fault(name):
+        if name.startswith("append unlock.releasing"):
+            begun.append(name)
+        if begun and WORKER.get() and name == "get hold" and len(begun) == 1:
+            begun.append(name)
+            await asyncio.sleep(1)
+            if objects:
+                token = WORKER.set("")
+                answer = OwnerAnswer("lock-1", "U0ELLIOTT", OwnerSays.RUNNING, paper.clock.now())
+                await record_answer(paper.ports, STATE, answer, incident="")
+                WORKER.reset(token)
+
+    paper.switchboard.fault = fault
+    paper.pass_time(60)
+
+    assert len(begun) >= 2
+    assert {info.id == "lock-1" for info in standing(paper).values()} == {objects}
+
+
 def test_a_lock_that_changes_hands_at_the_last_moment_is_not_swapped(left_behind):
     paper = left_behind()
     click(paper)

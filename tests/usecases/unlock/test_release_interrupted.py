@@ -203,6 +203,29 @@ def test_an_answer_that_comes_while_a_replica_is_slow_is_heard(left_behind, obje
     assert set(paper.store.texts) == (set(paper.kinds) if objects else set())
 
 
+@pytest.mark.parametrize("objects", [True, False])
+def test_an_answer_that_comes_while_a_store_is_tried_first_is_heard_before_anything_is_sent(left_behind, objects):
+    """A store of its own address proves that it honours conditions, and Redis may be slow to say that it has."""
+    paper = left_behind()
+    confirm(paper)
+    tried = []
+
+    async def fault(name):
+        if name == f"delete {PlaceKind.FILE}" and not tried:
+            tried.append(name)
+            if objects:
+                answer = OwnerAnswer("lock-1", "U0ELLIOTT", OwnerSays.RUNNING, paper.clock.now())
+                await record_answer(paper.ports, STATE, answer, incident="")
+            await asyncio.sleep(6)
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(60)
+
+    assert paper.outcomes() == ["refused" if objects else "released"]
+    assert set(paper.store.texts) == (set(paper.kinds) if objects else set())
+
+
 @pytest.mark.parametrize(("objects", "left"), [(True, {PlaceKind.ITEM}), (False, set())])
 def test_an_answer_that_comes_while_the_first_place_is_noted_slowly_is_heard_before_the_second(
     left_behind, objects, left
