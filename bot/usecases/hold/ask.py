@@ -225,8 +225,7 @@ async def adopt(world: World, state: State, held: LockInfo, *, channel: str) -> 
             return None
         known = await HOLDS.update(world, said.ref, state=state.name.name) or known
     if known is not None and known.phase is HoldPhase.ENDED:
-        late = {"parts": None, "note": ARRIVED_LATE, "end": HoldEnd.TIME}
-        return await advance(world, said.ref, {HoldPhase.ENDED}, HoldPhase.ENDING, **late)
+        return await end_again(world, known)
     if known is not None:
         return known
     hold = Hold(
@@ -238,6 +237,14 @@ async def adopt(world: World, state: State, held: LockInfo, *, channel: str) -> 
         link=said.link, placed_at=held.created,
     )  # fmt: skip
     return await save(world, record)
+
+
+async def end_again(world: World, record: HoldRecord) -> HoldRecord | None:
+    """Its lock arrived after it was reported to have ended. This is written down before that lock is ended, too. Raises
+    JournalAway.
+    """
+    late = {"parts": None, "note": ARRIVED_LATE, "end": HoldEnd.TIME, "late": record.late + 1}
+    return await advance(world, record.hold.id, {HoldPhase.ENDED}, HoldPhase.ENDING, **late)
 
 
 async def _ask_second(world: World, record: HoldRecord, user: str, click: str) -> HoldRecord:

@@ -23,7 +23,7 @@ from bot.core.record.evidence import PlaceFacts
 from bot.core.record.facts import HoldEnded, HoldPlaced, HoldProlonged
 from bot.core.record.incident import Incident
 from bot.core.reports.hold import HoldEnd
-from bot.usecases.hold.ask import ARRIVED_LATE, adopt
+from bot.usecases.hold.ask import ARRIVED_LATE, adopt, end_again
 from bot.usecases.hold.record import (
     HOLDS,
     HoldPhase,
@@ -65,6 +65,7 @@ PLACE_WITHIN = timedelta(minutes=1)
 OVERDUE = timedelta(minutes=2)
 """A hold that is there so long after the end that its own lock names has no worker that looks after it."""
 
+_LATE_WORDS = "ended a hold of {} whose lock arrived late"
 _SENT_WITHIN = 10.0
 _GONE = frozenset({ReleaseResult.RELEASED, ReleaseResult.ALREADY_FREE, ReleaseResult.HOLDER_CHANGED})
 _SOON = frozenset({TakeResult.THROTTLED, TakeResult.NOT_SENT, TakeResult.NOT_KNOWN})
@@ -434,7 +435,8 @@ async def _tell_end(world: World, record: HoldRecord) -> HoldRecord | None:
             approver=record.approver, note=record.note,
         )  # fmt: skip
         words = f"the hold of {hold.state} has ended: {end}" if was_there else f"{hold.state} was not held"
-        await write_down(world, record, facts, actor, words, once="ended")
+        words, once = (_LATE_WORDS.format(hold.state), f"late/{record.late}") if record.late else (words, "ended")
+        await write_down(world, record, facts, actor, words, once=once)
         await show(world, record)
     if was_there:
         says: Phrase = (f" ended the hold of {hold.state}: {end}.",)
@@ -451,7 +453,9 @@ async def _settled(world: World, state: State, record: HoldRecord, still_ours: C
     """Ends what has arrived of the hold since its end. Whose a lock is that says nothing of it, the store tells by the
     request that ends this hold and nothing else.
     """
-    seen = await state.backend.read_lock()
+    seen, info = await state.backend.read_lock(), lock_info(record, state.path)
+    if any(is_of(place.info, info) for place in seen.held):
+        return await end_again(world, record)
     parts = await _deleted(world, state, record, still_ours) if seen.held else []
     if seen.unseen or any(part.result not in _GONE for part in parts):
         return record
@@ -470,7 +474,7 @@ async def _tell_late(world: World, record: HoldRecord, parts: list[PlaceRelease]
         places=tuple(map(PlaceFacts.of, parts)), note=ARRIVED_LATE,
     )  # fmt: skip
     once = f"late/{world.clock.now().timestamp():.0f}"
-    await write_down(world, record, facts, BOT, f"ended a hold of {hold.state} whose lock arrived late", once=once)
+    await write_down(world, record, facts, BOT, _LATE_WORDS.format(hold.state), once=once)
     record = await HOLDS.update(world, hold.id, note=ARRIVED_LATE) or record
     await try_to_show(world, record)
     await look_soon(world, hold.state)

@@ -47,8 +47,8 @@ class HoldRecord:
     `warned` the end of which they were notified, `was_until` the end before the last one. `lift_by` wants someone
     else's hold lifted. `swaps` is the dead lock that it replaces. `parts` are the outcomes of the places, once the end
     is settled and is only shown. After the end a request that got no answer may arrive until `open_until`; it is None
-    once a later look has settled that. `ticks` counts the looks at one that is in place, `tries` those that could not
-    do what was due.
+    once a later look has settled that. `late` counts how often one did. `ticks` counts the looks at one that is in
+    place, `tries` those that could not do what was due.
     """
 
     hold: Annotated[Hold, Inline()]
@@ -73,6 +73,7 @@ class HoldRecord:
     parts: tuple[PlaceFacts, ...] | None = None
     told_trouble: bool = False
     open_until: datetime | None = None
+    late: int = 0
     ticks: int = 0
     tries: int = 0
 

@@ -466,6 +466,22 @@ def test_a_write_that_arrives_late_is_ended_by_the_holds_own_looks_and_written_d
     assert record_of(paper, hold_id).is_settled
 
 
+def test_a_write_that_arrives_when_nobody_looks_for_it_any_more_is_ended_by_the_watch_and_written_down(paper):
+    hold_id = hold(paper)
+    texts = dict(paper.store.texts)
+    paper.run(holds.lift(paper.ports, hold_id, user="U0QUINN"))
+    paper.pass_time(600)
+    is_settled = record_of(paper, hold_id).is_settled
+
+    paper.store.texts.update(texts)
+    paper.run(PERIODIC["watch_states"].work(paper.ports))
+    paper.pass_time(10)
+
+    assert is_settled
+    assert standing(paper) == {}
+    assert kinds_of(paper)[-2:] == ["hold.ended", "hold.ended"]
+
+
 class Leases(MemoryLockBackend):
     """A store whose locks have an ID, and a text that may be missing, or still that of the lock before."""
 

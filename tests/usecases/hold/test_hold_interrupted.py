@@ -136,3 +136,23 @@ def test_a_store_with_a_bad_moment_at_any_step_does_it_in_the_end(make_paper, st
     _, at = disturbed(paper, act, step, bad, times=3, seconds=180)
 
     check(paper, act, at)
+
+
+@pytest.mark.parametrize("step", range(1, 30))
+def test_a_worker_killed_while_it_ends_what_arrived_late_loses_nothing_of_that(make_paper, step):
+    paper = make_paper()
+    begin(paper, "end")
+    texts = dict(paper.store.texts)
+    paper.pass_time(3)
+    paper.store.texts.update(texts)
+
+    async def kill(_):
+        paper.switchboard.dead.add(WORKER.get())
+
+    calls = paper.disturb(step, kill)
+    paper.pass_time(200)
+
+    kinds = [entry.kind for entry in paper.journal.logs[paper.incident.id] if entry.kind.startswith("hold.")]
+    assert calls() >= step
+    assert standing(paper) == {}
+    assert kinds == ["hold.requested", "hold.placed", "hold.ended", "hold.ended"]
