@@ -129,4 +129,5 @@ def state_of(settings: StateSettings, made_with: Means) -> State:
         table=store.table,
         auto_release=settings.auto_release,
         holds=store.holds,
+        shared=settings.shared,
     )

@@ -218,6 +218,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         watch=config.watch,
         alerts_channel=config.slack.alerts_channel,
         private_incident_channels=config.slack.private_incident_channels,
+        shared_pipelines=tuple(each for pattern in config.patterns for each in pattern.shared),
     )
     discovery = Discovery(config, means, records, metrics, states, sweep, pipelines)
     return Wiring(world, slack, directory, metrics, aws, means, docket, jobs, client, discovery)

@@ -7,6 +7,7 @@ nothing of itself in any text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -228,8 +229,13 @@ def _pattern(name: str, file: ConfigFile, aws: AwsSection) -> StatePattern:
     listing = template.backend.listing
     if listing is None:
         raise AssertionError("a pattern whose states cannot be listed is a problem of the file")
-    protected = {} if isinstance(given, bool) else given
-    return StatePattern(template, listing, protected)
+    protected, needed = {} if isinstance(given, bool) else given, {*patterns.variables(listing.name)}
+    shared = tuple(
+        each
+        for each in template.pipelines
+        if not needed <= {name for _, value in each.fields for name in patterns.variables(value)}
+    )
+    return StatePattern(replace(template, shared=shared), listing, protected)
 
 
 def _variables(file: ConfigFile) -> Iterator[str]:

@@ -41,7 +41,8 @@ class StateSettings:
     """One Terraform state, with every pipeline that may run Terraform on it.
 
     `backend` has the defaults of `aws` filled in. `approval` None: as the policy says for all states.
-    `auto_release` None: never without being asked.
+    `auto_release` None: never without being asked. `shared` are those of its pipelines that work on other states of its
+    pattern as well, found or not.
     """
 
     name: str
@@ -51,6 +52,7 @@ class StateSettings:
     pipelines: tuple[Pipeline, ...]
     approval: ApprovalPolicy | None = None
     auto_release: AutoRelease | None = None
+    shared: tuple[Pipeline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,24 @@ class StatePattern:
         """With `*` for each variable: what rights for all of its states are given on. No state has this name."""
         return self._with(dict.fromkeys(variables(self.listing.name), "*"))
 
+    @property
+    def shared(self) -> tuple[Pipeline, ...]:
+        """Those of its pipelines that work on all of its states, found or not."""
+        return tuple(each for each in self.template.shared if not any(variables(value) for _, value in each.fields))
+
     def _with(self, values: Mapping[str, str]) -> StateSettings:
         template = self.template
         is_protected = template.protected or any(
             fnmatchcase(values[name], wanted) for name, texts in self.protected.items() for wanted in texts
         )
         texts = ((key, value) for key, value in template.backend if isinstance(value, str) and "{" in value)
+
+        def of_this(pipelines: tuple[Pipeline, ...]) -> tuple[Pipeline, ...]:
+            return tuple(
+                replace(each, fields=tuple((key, filled(value, values)) for key, value in each.fields))
+                for each in pipelines
+            )
+
         changed = {key: filled(value, values) for key, value in texts}
         return replace(
             template,
@@ -97,10 +111,8 @@ class StatePattern:
             description=filled(template.description, values),
             protected=is_protected,
             backend=template.backend.model_copy(update=changed),
-            pipelines=tuple(
-                replace(each, fields=tuple((key, filled(value, values)) for key, value in each.fields))
-                for each in template.pipelines
-            ),
+            pipelines=of_this(template.pipelines),
+            shared=of_this(template.shared),
             auto_release=None if is_protected else template.auto_release,
         )
 

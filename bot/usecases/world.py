@@ -52,6 +52,7 @@ class State:
     `lock_table` tells its lock table from all others, by name and the way to it; None if it has none; `table` is its
     name for people. `path` is the `Path` that its locks carry. `approvers` None: as the policy says for all states.
     `auto_release` None: never without being asked. `holds` None: its backend has no place for a lock of tflock's own.
+    `shared` are those of its pipelines that work on other states of its pattern as well, found or not.
     """
 
     name: StateName
@@ -64,6 +65,7 @@ class State:
     table: str = ""
     auto_release: AutoRelease | None = None
     holds: HoldBackend | None = None
+    shared: tuple[Pipeline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class World:
     `tickets` is where follow-ups are filed; None: nowhere.
     `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where tflock posts
     what no incident deals with, and releases wherever they were asked for; None: nowhere. `private_incident_channels`:
-    patterns of `incident_channels` mean private channels too.
+    patterns of `incident_channels` mean private channels too. `shared_pipelines` work on all states of a pattern, found
+    or not.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -107,6 +110,7 @@ class World:
     watch: WatchRule = field(default_factory=WatchRule)
     alerts_channel: str | None = None
     private_incident_channels: bool = False
+    shared_pipelines: tuple[Pipeline, ...] = ()
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""
@@ -127,6 +131,12 @@ class World:
             for state in self.states.values()
             if any(self.may_share_runs(pipeline, other) for other in state.pipelines)
         )
+
+    def has_one_state(self, pipeline: Pipeline) -> bool:
+        """Whether a run of the pipeline works on one state of the configuration and on no other."""
+        states = self.states_of(pipeline)
+        shared = (*self.shared_pipelines, *(each for state in states for each in state.shared))
+        return len(states) == 1 and not any(self.may_share_runs(pipeline, other) for other in shared)
 
     def may_share_runs(self, one: Pipeline, other: Pipeline) -> bool:
         """Whether a run of one may be a run of the other. One system may have several names in the configuration."""

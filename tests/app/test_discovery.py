@@ -44,17 +44,19 @@ def config(own_aws, proxy, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
-    def config(**states):
+    def config(pipelines=(), **states):
         backend = {"type": "s3", "bucket": own_aws.bucket, "region": REGION, "endpoint_url": proxy.url}
         pattern = {
             "discover": True,
             "protected": {"env": "prod"},
+            "pipelines": [{"ci": "github", "repo": "acme/infra", "workflow": workflow} for workflow in pipelines],
             "backend": {**backend, "key": "services/{service}/{env}.tfstate", "dynamodb_table": own_aws.table},
         }
         fixed = {name: {"backend": {**backend, "key": key, "use_lockfile": True}} for name, key in states.items()}
         path = tmp_path / "tflock.yml"
-        path.write_text(yaml.safe_dump({"states": {"{env}-{service}": pattern, **fixed}}), encoding="utf-8")
-        return load(path, CREDENTIALS, need_slack=False)
+        ci = {"ci": {"github": {"type": "github_actions"}}} if pipelines else {}
+        path.write_text(yaml.safe_dump({"states": {"{env}-{service}": pattern, **fixed}, **ci}), encoding="utf-8")
+        return load(path, {**CREDENTIALS, "GITHUB_TOKEN": "ghp-of-a-test"}, need_slack=False)
 
     return config
 
@@ -94,6 +96,16 @@ async def test_states_are_found_by_listing_and_can_be_asked_for(own_aws, config,
         with pytest.raises(UnknownState) as unknown:
             wiring.named("dev-shpo")
         assert unknown.value.nearest == "dev-shop"
+
+
+async def test_only_a_pipeline_of_one_state_of_the_pattern_works_on_one(own_aws, config, redis):
+    """Its log may be of a state that is not listed yet: `prod-billing`, say, which it applies for the first time."""
+    await own_aws.put_state(key_of("billing", "dev"))
+
+    async with found(config(("deploy.yml", "{service}.yml", "{env}-{service}.yml")), redis) as wiring:
+        pipelines = wiring.world.states["dev-billing"].pipelines
+        of_one = {each.get("workflow"): wiring.world.has_one_state(each) for each in pipelines}
+        assert of_one == {"deploy.yml": False, "billing.yml": False, "dev-billing.yml": True}
 
 
 async def test_a_state_that_only_has_a_lockfile_yet_is_found(own_aws, config, redis):

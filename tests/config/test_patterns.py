@@ -51,6 +51,24 @@ def test_a_pattern_makes_a_state_of_each_name_that_it_means(loaded):
     assert [pipeline.get("workflow") for pipeline in state.pipelines] == ["deploy-billing.yml"]
 
 
+@pytest.mark.parametrize(
+    ("workflow", "of_a_state", "of_all"),
+    [
+        ("deploy-{service}.yml", ["deploy-billing.yml"], []),
+        ("deploy.yml", ["deploy.yml"], ["deploy.yml"]),
+        ("{env}-{service}.yml", [], []),
+    ],
+)
+def test_a_pipeline_that_lacks_a_variable_works_on_other_states_too_whichever_are_found(
+    loaded, workflow, of_a_state, of_all
+):
+    (pattern,) = loaded(PATTERN.replace("deploy-{service}.yml", workflow)).patterns
+    state = pattern.state("services/billing/staging.tfstate")
+
+    assert [each.get("workflow") for each in state.shared] == of_a_state
+    assert [each.get("workflow") for each in pattern.shared] == of_all
+
+
 @pytest.mark.parametrize("env", ["prod", "live-eu"])
 def test_a_state_with_a_value_that_is_protected_is_protected_and_never_released_without_being_asked(loaded, env):
     (pattern,) = loaded(PATTERN).patterns

@@ -247,7 +247,7 @@ async def _look(
     closer = await gather_all(
         {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}
     )
-    look = PipelineSeen(pipeline, source.system, listing, closer, one_state=len(world.states_of(pipeline)) == 1)
+    look = PipelineSeen(pipeline, source.system, listing, closer, one_state=world.has_one_state(pipeline))
     return replace(look, logs=await _logs(world, look, taken))
 
 

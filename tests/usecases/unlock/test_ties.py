@@ -15,7 +15,7 @@ from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.slack.render.verdict import advice
 from tests.usecases.conftest import KEY
-from tests.worlds.logs import printed
+from tests.worlds.logs import at_work, printed
 
 
 async def asked(scene):
@@ -99,6 +99,23 @@ async def test_the_real_holder_is_found_by_the_stores_clock_where_its_own_is_slo
     assert ruling is Ruling.REFUSE
     assert str(late.id) in plain(report.verdict[Rule.DEAD].reason)
     assert await scene.stands(lock)
+
+
+@pytest.mark.parametrize(("workflow", "tie"), [(DEPLOY, Tie.BY_TIME), ("other.yml", Tie.SHOWN)])
+async def test_a_pipeline_of_a_pattern_works_on_more_states_than_are_found(scene, workflow, tie):
+    """Its first apply of a state that no list shows yet; this state's lock is somebody else's, who lives."""
+    lock, run = await scene.dead_lock()
+    printed(run, at_work(lock), path="")
+    pipeline = next(iter(scene.ports.states["staging"].pipelines))
+    other = replace(pipeline, fields=(("repo", REPO), ("workflow", workflow)))
+    scene.ports = replace(scene.ports, shared_pipelines=(other,))
+
+    report, found, _ = await asked(scene)
+    await scene.confirm(report)
+    await scene.work()
+
+    assert found is tie
+    assert await scene.stands(lock) is (tie is Tie.BY_TIME)
 
 
 @pytest.mark.parametrize("is_its_own", [False, True])
