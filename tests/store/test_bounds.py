@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.store.chain import head_key, log_key, once_key
+from bot.store.jobs import DOCKET
 from bot.store.redis_journal import RedisJournal
 from tests.worlds.clocks import SetClock
 from tests.worlds.key_families import without_bound
@@ -89,3 +90,15 @@ async def test_a_key_that_would_stay_for_ever_is_found_and_an_open_incidents_key
         head_key(closed.id),
     ]
     assert await client.ttl(head_key(opened_now.id)) == -1
+
+
+async def test_a_jobs_keys_are_found_only_once_it_is_no_longer_in_the_queue(client):
+    keys = [f"{DOCKET}:runs:waiting:staging:1", f"{DOCKET}:waiting:staging:1"]
+    await client.zadd(f"{DOCKET}:queue", {"waiting:staging:1": 1})
+    for key in keys:
+        await client.hset(key, "there", "1")
+    assert await without_bound(client) == []
+
+    await client.zrem(f"{DOCKET}:queue", "waiting:staging:1")
+
+    assert sorted(await without_bound(client)) == keys

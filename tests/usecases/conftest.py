@@ -49,6 +49,7 @@ from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import source_of
 from tests.worlds.clocks import MovableClock
+from tests.worlds.key_families import without_bound
 from tests.worlds.logs import held
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
@@ -245,6 +246,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             await enter(ports, channel=CHANNEL, user="U0QUINN", title="staging", command="unlock staging")
         ).id
         yield made
+        assert not await without_bound(client), "keys of Redis that neither run out nor have a bound"
 
 
 @pytest.fixture

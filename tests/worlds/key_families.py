@@ -28,6 +28,7 @@ _DELIVERY = re.compile(r"(tflock:\{deliveries\}):.*")
 _QUEUE = re.compile(r"(\{?[\w-]+\}?:[a-z-]+):.*", re.DOTALL)
 
 _SIZES = {"hash": "HLEN", "list": "LLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN", "string": "STRLEN"}
+_PAGE = 500
 
 
 def family_of(key: str) -> str:
@@ -44,23 +45,30 @@ def family_of(key: str) -> str:
 async def families(client: Client) -> Mapping[str, Family]:
     """Every key that there is, by its family."""
     keys, lasting, sizes = Counter[str](), dict[str, list[str]](), Counter[str]()
-    async for key in client.scan_iter(count=1_000):
+    there = sorted({str(key) async for key in client.scan_iter(count=1_000)})
+    for some in (there[start : start + _PAGE] for start in range(0, len(there), _PAGE)):
         async with client.pipeline(transaction=False) as pipe:
-            pipe.pttl(key)
-            pipe.type(key)
-            left, kind = await pipe.execute()
-        if left == -2 or kind not in _SIZES:
-            continue  # gone meanwhile
-        name = family_of(str(key))
-        keys[name] += 1
-        sizes[name] += int(await client.execute_command(_SIZES[kind], key))
-        lasting.setdefault(name, []).extend([str(key)] if left == -1 else [])
+            for key in some:
+                pipe.pttl(key)
+                pipe.type(key)
+            said = await pipe.execute()
+        kinds = {key: kind for key, kind in zip(some, said[1::2], strict=True) if kind in _SIZES}
+        forever = {key for key, left in zip(some, said[::2], strict=True) if left == -1}
+        async with client.pipeline(transaction=False) as pipe:
+            for key, kind in kinds.items():
+                pipe.execute_command(_SIZES[kind], key)
+            much = await pipe.execute()
+        for key, size in zip(kinds, much, strict=True):  # the others are gone meanwhile
+            name = family_of(key)
+            keys[name] += 1
+            sizes[name] += int(size)
+            lasting.setdefault(name, []).extend([key] if key in forever else [])
     return {name: Family(keys[name], tuple(lasting[name]), sizes[name]) for name in sorted(keys)}
 
 
 _ONE_EACH = frozenset({"tflock:replica-asked", "tflock:replica-seen"})
 _OF_QUEUE = frozenset({f"{DOCKET}:{part}" for part in ("queue", "stream", "workers")})
-_OF_JOB = re.compile(rf"{DOCKET}:(?:runs:|progress:|waiting:)?")
+_OF_JOB = re.compile(rf"{DOCKET}:(?:runs:|progress:)?")
 _MOST_WAITING = 1_000
 
 

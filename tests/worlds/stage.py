@@ -12,8 +12,11 @@ from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.slack.team import TeamMessage
 from bot.sandbox.stage import DEPLOY, REPO, Stage
 from bot.sandbox.stage import stage as demo_stage
+from bot.store.connect import connect
+from bot.store.embedded import redis_for
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
+from tests.worlds.key_families import without_bound
 from tests.worlds.logs import held
 
 
@@ -21,6 +24,8 @@ class FullStage(Stage):
     """The demo's stage, and what no demo does on it."""
 
     aws_kind = FullAws
+    is_bounded = False
+    """Whether what is left in Redis at its end has to run out, or have a bound."""
     _oldest = datetime.max.replace(tzinfo=UTC)
 
     def oldest(self, ago: timedelta) -> datetime:
@@ -49,6 +54,19 @@ class FullStage(Stage):
     ) -> TeamMessage:
         """The newest message that only this user sees and that has all these words."""
         return await self.found(lambda: self.slack.ephemerals(user), words, after, within)
+
+    async def aclose(self) -> None:
+        """As the demo's. Raises AssertionError if it should be bounded and something in Redis is not."""
+        if not self.is_bounded:
+            await super().aclose()
+            return
+        async with redis_for(self.environment.get("REDIS_URL"), self.var) as url:
+            await super().aclose()  # first: a job that is just ending would look like one that was forgotten
+            client = connect(url)
+            growing = await without_bound(client)
+            await client.aclose()
+        if growing:
+            raise AssertionError(f"keys of Redis that neither run out nor have a bound: {growing}")
 
 
 def stage(directory: Path, **facts: Any) -> AbstractAsyncContextManager[FullStage]:
