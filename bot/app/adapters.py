@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from bot.aws.clients import Access, AwsClients
-from bot.backends.s3.bucket import BucketTarget
 from bot.ci.frame import CiSystem, Configured, Source
 from bot.config.models import (
     AwsSection,
@@ -31,6 +30,7 @@ from bot.config.models import (
 )
 from bot.config.settings import Config, Secret
 from bot.core.run import Pipeline
+from bot.export.bucket import BucketTarget
 from bot.ports.files import ExportTarget
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Protocol
 
 from bot.aws.clients import Access, is_amazons
-from bot.backends.s3.rights import export_grants
 from bot.ci.ecs.rights import grants as ecs_grants
 from bot.config.models import EcsSection
 from bot.config.section import BackendSection
@@ -16,6 +15,7 @@ from bot.config.settings import Config
 from bot.core.rights import Grant, Right, Use
 from bot.core.run import Pipeline
 from bot.core.systems import BY_TYPE
+from bot.export.rights import export_grants
 from bot.tickets.rights import RIGHTS as TICKET_RIGHTS
 
 _PACKAGES = {
@@ -101,13 +101,13 @@ def _needs_proof(section: BackendSection) -> bool:
 def _systems(config: Config) -> Iterator[Account]:
     for name, section in config.ci.items():
         if section.type in _PACKAGES:
-            rights: Iterable[Right] = import_module(f"bot.ci.{_PACKAGES[section.type]}.rights").RIGHTS
-            # what a right is given on is the first key that a pipeline needs; HCP Terraform's are for each workspace
-            system = BY_TYPE[section.type]
-            keys = system.required if section.type == "hcp" else system.required[:1]
+            module, system = import_module(f"bot.ci.{_PACKAGES[section.type]}.rights"), BY_TYPE[section.type]
+            rights: Iterable[Right] = module.RIGHTS
+            # what a right is given on is the first key that a pipeline needs, or what its module says
+            keys = getattr(module, "GIVEN_ON", system.required[:1])
             pipelines = _pipelines(config, name)
             places = dict.fromkeys("/".join(pipeline.get(key) or "" for key in keys) for pipeline in pipelines)
-            yield Account(f"ci.{name}", BY_TYPE[section.type].name, tuple(_everywhere(rights, places)))
+            yield Account(f"ci.{name}", system.name, tuple(_everywhere(rights, places)))
 
 
 def _tickets(config: Config) -> Iterator[Account]:

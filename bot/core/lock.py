@@ -466,6 +466,7 @@ class Rights:
     `grant` says where rights are given ("grant it in …"); `state`, `versions`, `trial` and `sweep` are those to read
     the state, to learn whether old versions are kept, to put a throw-away lock, and to read the locks of many states at
     once from `swept`. `container` is what holds the states (bucket), `honours` who is known to honour conditions.
+    `table` are those to learn what the lock table takes, where there is one.
     """
 
     grant: str
@@ -476,6 +477,7 @@ class Rights:
     swept: PlaceKind
     container: str
     honours: str
+    table: str = ""
 
 
 def age(info: LockInfo, now: datetime) -> timedelta:

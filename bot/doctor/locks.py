@@ -81,7 +81,7 @@ async def _state(settings: StateSettings, made_with: Means, token: str) -> list[
         *(check for probe in probes for check in _release(area, probe, rights, backend.can)),
         *(_hold(area, probe, rights) for probe in writes),
         *((_versioning(area, versioned, rights),) if backend.can.versions else ()),
-        *(_table(area, table) if table is not None else ()),
+        *(_table(area, table, rights) if table is not None else ()),
     ]
 
 
@@ -175,11 +175,11 @@ def _versioning(area: Area, seen: Observation[bool], rights: Rights) -> Result:
     return area.ok("versions", f"the {rights.container} keeps old versions")
 
 
-def _table(area: Area, seen: TableSeen) -> Iterator[Result]:
+def _table(area: Area, seen: TableSeen, rights: Rights) -> Iterator[Result]:
     """What makes a lock table throttle or forget. None of it stops an unlock."""
     unseen = [part for part in (seen.capacity, seen.ttl, seen.refused) if not isinstance(part, Found)]
     for part in unseen:
-        fix = "grant dynamodb:DescribeTable, dynamodb:DescribeTimeToLive and cloudwatch:GetMetricData (all optional)"
+        fix = f"grant {rights.table} (all optional)"
         detail = f"status can tell less of throttling: {why_not(part)}"
         yield area.unanswered("table", trouble_of(part), detail, fix, otherwise=Level.WARN)
     warnings = [*_capacity(area, seen.capacity), *_refused(area, seen)]

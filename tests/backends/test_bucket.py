@@ -5,8 +5,8 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from bot.backends.s3.bucket import BucketTarget
 from bot.errors import Denied, Missing, Throttled, Unreachable
+from bot.export.bucket import BucketTarget
 from bot.sandbox.machine.aws import CREDENTIALS, REGION
 from tests.worlds.proxy import Answer, Cut, Deny, Throttle
 

@@ -31,6 +31,7 @@ class S3Kind:
         swept=PlaceKind.ITEM,
         container="bucket",
         honours="Amazon S3 and DynamoDB do",
+        table="dynamodb:DescribeTable, dynamodb:DescribeTimeToLive and cloudwatch:GetMetricData",
     )
 
     def open(self, section: Backend, means: Means) -> Store:

@@ -1,8 +1,8 @@
-"""What AWS has to allow for states in S3 and their locks, and for exports.
+"""What AWS has to allow for states in S3 and their locks.
 
 Source: "Actions, resources, and condition keys for Amazon S3", "… for Amazon DynamoDB" and "… for Amazon CloudWatch" in
-the Service Authorization Reference. `ListObjectsV2` and `HeadBucket` need `s3:ListBucket`; so does `GetObject` where
-the object is missing: without it AWS denies what it would not find.
+the Service Authorization Reference. `ListObjectsV2` needs `s3:ListBucket`; so does `GetObject` where the object is
+missing: without it AWS denies what it would not find.
 """
 
 from __future__ import annotations
@@ -49,9 +49,6 @@ _TABLE = (
 _METRICS = Right(
     "cloudwatch:GetMetricData", "how much the lock table throttled", ("cloudwatch:GetMetricData",), Use.DETAIL
 )
-_PUT_EXPORT = Right("s3:PutObject", "the exported records", ("s3:PutObject",), Use.EXPORT)
-_FIND_EXPORTS = Right("s3:ListBucket", "doctor: is the export bucket there", ("s3:HeadBucket",), Use.EXPORT)
-
 TRIED = "-doctor-*"
 """What the names of throw-away locks end with."""
 
@@ -75,10 +72,3 @@ def grants(section: Backend) -> Iterator[Grant]:
         table = arn("dynamodb", name if name.startswith("arn:") else f"table/{name}", access)
         yield from (Grant(right, table) for right in _TABLE)
         yield Grant(_METRICS)
-
-
-def export_grants(bucket: str, prefix: str, access: Access) -> Iterator[Grant]:
-    """For `export.s3`."""
-    place, inside = arn("s3", bucket, access, regional=False), prefix.strip("/")
-    yield Grant(_FIND_EXPORTS, place)
-    yield Grant(_PUT_EXPORT, f"{place}/{inside}/*" if inside else f"{place}/*")

@@ -6,6 +6,8 @@ Source: "Permissions in HCP Terraform", and the API's pages "Runs", "Plans" and 
 from bot.core.rights import Right, Use
 from bot.hcp.api import ADMIN, APPLY, READ
 
+GIVEN_ON = ("organization", "workspace")
+
 RIGHTS = (
     Right(READ, "runs and the logs of their plans and applies",
           ("GET /api/v2/organizations/{organization}/workspaces/{workspace}", "GET /api/v2/workspaces/{workspace}/runs",
