@@ -82,7 +82,7 @@ class BackendSection(Section):
     """What Terraform calls keys that have another name here."""
 
     name_keys: ClassVar[tuple[str, ...]] = ()
-    """The keys that tell apart the states of one container."""
+    """The keys that tell apart the states of one container, the most telling one last."""
 
     place_keys: ClassVar[tuple[str, ...]] = ()
     """The keys of which no two states have all in common, and how a sentence names them."""

@@ -591,8 +591,9 @@ def _short(state: State, names: Mapping[str, str]) -> str:
     if label and label not in parts:
         parts.append(label)
     if not parts:
-        values = state.keys.values
-        key = str(values.get("state") or values.get("workspace") or values.get("key") or values.get("prefix") or "")
+        section, values = BACKEND_SECTIONS.get(state.keys.type), state.keys.values
+        telling_keys = () if section is None else reversed(section.name_keys)
+        key = next((str(values[name]) for name in telling_keys if values.get(name)), "")
         parts = telling(re.sub(r"\.tfstate$", "", shown(key)))
     return fit("-".join(parts[-3:])) or fit(names.get(state.folder, "")) or "main"
 
