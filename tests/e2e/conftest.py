@@ -147,8 +147,8 @@ class Scene:
         assert kinds.count("unlock.released") == 1
         assert kinds.count("unlock.releasing") == 1
         assert "unlock.failed" not in kinds
-        assert len(self.posts("staging is unlocked")) == 1
-        assert len(self.posts()) == 1
+        assert len(self.posts("staging is unlocked")) == 1, self.seen()
+        assert len(self.posts()) == 1, self.seen()
         assert sum("was released" in flat(letter) for letter in self.letters()) == 1
         assert "staging is unlocked" in flat(checklist)
 

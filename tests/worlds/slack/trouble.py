@@ -58,7 +58,8 @@ class TroubledServer(Server):
         self, request: web.Request, method: str, args: Json, answer: Callable[[], web.Response]
     ) -> web.StreamResponse:
         fault = await self._meet(method)
-        if fault and fault.cut is Cut.BEFORE:
+        is_gone = request.transport is None  # who sent it has died while it was on its slow way: it never came
+        if is_gone or (fault and fault.cut is Cut.BEFORE):
             return _cut(request)
         trouble = _faulty(fault) or self._throttled(method, args)
         response = await super().respond(request, method, args, (lambda: trouble) if trouble else answer)
