@@ -23,6 +23,7 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
         await STOPPED.put(world, key_of(request), Stopped(user))  # before anything else: from here on the gate refuses
     if await advance(world, request.id, Step.STOP) is None:
         await live(world, request.id, request.lock_id)  # says so if it is over
+        await STOPPED.secure(world, key_of(request), has=lambda kept: kept is not None)
         raise NotPermitted(
             "The lock is being released already, and this message will show how it ends. If the lock is still "
             "there then, tflock does not release it automatically again."

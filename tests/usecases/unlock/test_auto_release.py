@@ -16,7 +16,7 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
-from bot.errors import Denied, JournalAway, Missing, NotPermitted, Unreachable
+from bot.errors import Denied, JournalAway, Missing, NotPermitted, NotReplicated, Unreachable
 from bot.slack.render import unlock_message
 from bot.usecases.decide.automatic import AUTO_RELEASES, AutoRecord
 from bot.usecases.decide.owner import record_answer
@@ -457,6 +457,27 @@ def test_a_stop_between_the_two_places_keeps_the_second(town):
     assert set(town.store.texts) == {PlaceKind.ITEM}
     assert town.shown[0].stage is UnlockStage.PARTLY_RELEASED
     assert len(town.shown) == 1
+
+
+@pytest.mark.parametrize(("is_lost", "said"), [(True, NotReplicated), (False, NotPermitted)])
+def test_a_stop_that_comes_late_is_promised_only_if_a_fail_over_would_not_lose_it(town, is_lost, said):
+    town.until_announced()
+    heard = []
+
+    async def fault(name):
+        if name.startswith("secure auto") and is_lost:
+            raise NotReplicated("no replica has it")
+        if name.startswith("delete ") and not heard:
+            heard.append(name)
+            with pytest.raises(said):
+                await unlock.disarm(town.ports, town.shown[0].request.id, lock_id="l1", user=GUEST)
+            raise Unreachable("S3", "cut off before it arrived")
+
+    town.switchboard.fault = fault
+    town.watch(60)
+
+    assert heard
+    assert town.locks == {"l1"}
 
 
 def test_a_second_stop_says_that_it_is_over(town):
