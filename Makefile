@@ -54,10 +54,10 @@ nightly: $(DEV) ## hunt unlocks for hours: 100,000 worlds of the model, 10,000 h
 	@MODEL_WORLDS=100000 $(BIN)/python -m pytest -q -n 2 --dist load --timeout 0 tests/core/gate/test_holders_model.py
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
 		tests/usecases/unlock/test_release_machine.py tests/usecases/unlock/test_people_machine.py \
-		tests/usecases/unlock/test_auto_release_machine.py
+		tests/usecases/unlock/test_auto_release_machine.py tests/usecases/hold/test_hold_machine.py
 
-soak: $(DEV) ## steady commands for 30 minutes: what the processes and Redis hold, each minute
-	@SOAK_MINUTES=30 $(BIN)/python -m pytest -s -q -m bench tests/bench/test_soak.py
+soak: $(DEV) ## a busy week in an hour: what the processes and Redis hold, each minute
+	@SOAK_MINUTES=60 $(BIN)/python -m pytest -s -q -m bench tests/bench/test_soak.py
 
 bench: $(DEV) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench
