@@ -48,7 +48,7 @@ class AwsClients:
             read_timeout=read_timeout,
             max_pool_connections=threads,
             retries={"total_max_attempts": 1, "mode": "standard"},
-            user_agent="tflock",  # botocore's own is put together anew for each request, a sixth of all its work
+            user_agent="tflock",  # botocore's own is put together for each request, a sixth of all its work
             # stores that only resemble S3 know nothing of the newer checksums
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
