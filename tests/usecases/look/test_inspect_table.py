@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from bot.backends.s3.table import LOOK_WITHIN
 from bot.core.evidence import Found, Trouble
 from bot.core.gate.inspection import StateName
 from bot.core.run import Pipeline
@@ -52,6 +55,7 @@ async def test_a_lock_is_found_and_tied_without_any_right_to_look_at_the_table(s
     assert {part.trouble for part in (seen.table.capacity, seen.table.ttl, seen.table.refused)} == {Trouble.DENIED}
 
 
+@pytest.mark.parametrize("table_within", [LOOK_WITHIN])
 async def test_a_slow_look_at_the_table_holds_the_answer_up_for_two_seconds_at_most(scene):
     lock, _ = await scene.dead_lock()
     await inspect(scene.ports, scene.ports.state("staging"))
