@@ -20,6 +20,7 @@ from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide.weigh import Consent, approval_of
 from bot.usecases.kill.targets import find
+from bot.usecases.record.lifecycle import observe
 from bot.usecases.request.clicks import is_own, permit
 from bot.usecases.request.record import KILLS, KillRecord, RequestPhase, id_of, save_kill, show, show_first
 from bot.usecases.world import World
@@ -63,6 +64,8 @@ async def ask(world: World, command: KillCommand) -> KillReport:
     """
     await permit(world, command.user, command.channel)
     inspection, targets, unseen = await find(world, command.target)
+    if inspection is not None:
+        await observe(world, command.incident, inspection.state.name, inspection.seen)
     lock = inspection.lock if inspection is not None else None
     request = KillRequest(
         id=id_of(world, command.click),

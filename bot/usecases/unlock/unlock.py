@@ -21,6 +21,7 @@ from bot.errors import NotPermitted, UpstreamError
 from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
+from bot.usecases.record.lifecycle import observe
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.approval import start_waiting, waiting_for
 from bot.usecases.request.clicks import is_own, live, move, permit, start_release, start_ticks, write_down
@@ -99,7 +100,7 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     if command.only not in {"", request.lock_id}:
         command = replace(command, when_safe=False)
         report = replace(report, note=("it is not the lock that the button named, so nothing is armed",))
-    await record_decision(world, request, decision, once=f"asked/{request.id}")
+    await _record(world, request, decision, once=f"asked/{request.id}")
     if command.dry_run or _lacks_standing(decision):
         return report
 
@@ -161,7 +162,7 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
     elif decision.store_is_busy and world.clock.now() - request.asked_at < world.policy.release_deadline:
         await _look_again(world, request, tick + 1)
         return
-    await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
+    await _record(world, request, decision, once=f"asked/{request.id}/{tick}")
     await show(world.messenger, _checked(world, request, decision, dry_run=False))
     await UNLOCKS.update(world, request_id, shown_again=True, wanted=waiting_for(decision.verdict))
     if decision.is_free:
@@ -287,6 +288,13 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str, clic
     note: Phrase = (Person(user, ""), " cancelled it")
     places = tuple(half.release for half in record.halves)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note, places=places))
+
+
+async def _record(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
+    """The lock, as every look in an incident does, and the verdict on it. Raises JournalAway."""
+    if request.incident:
+        await observe(world, request.incident, request.state, decision.inspection.seen)
+    await record_decision(world, request, decision, once=once)
 
 
 def _lacks_standing(decision: Decision) -> bool:

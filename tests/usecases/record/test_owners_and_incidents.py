@@ -12,6 +12,7 @@ from bot.core.policy import Holders, KnownPerson
 from bot.core.record.timeline import verify
 from bot.errors import NotPermitted
 from bot.sandbox.stage import DEPLOY, REPO
+from bot.usecases.kill import kill_job
 from bot.usecases.look.status import Question, status
 from bot.usecases.look.who import who
 from bot.usecases.record import lifecycle
@@ -168,6 +169,22 @@ async def test_a_lock_is_written_down_when_it_is_first_seen_and_when_it_changes(
     assert [entry.kind for entry in observed] == ["lock.observed", "lock.changed"]
     assert observed[0].facts["seen"]["locks"][0]["id"] == lock.id
     assert run.id
+
+
+@pytest.mark.parametrize("asks", ["unlock", "dry run", "kill-job", "kill-job by id"])
+async def test_a_lock_that_was_never_asked_about_is_written_down_before_what_was_made_of_it(scene, asks):
+    lock, run = await scene.running_lock()
+    killing = {"kill-job": "staging", "kill-job by id": str(run.id)}.get(asks)
+    for _ in range(2):
+        if killing is None:
+            await scene.ask(dry_run=asks == "dry run")
+        else:
+            await kill_job.ask(scene.ports, kill_job.KillCommand(killing, "U0QUINN", QUESTION.channel, scene.incident))
+
+    written = await scene.entries("lock.observed", "lock.changed", "gate.decided")
+    assert [entry.kind for entry in written][:1] == ["lock.observed"]
+    assert [entry.facts["seen"]["locks"][0]["id"] for entry in written if entry.kind != "gate.decided"] == [lock.id]
+    assert await scene.stands(lock)
 
 
 @pytest.mark.parametrize(("known", "said"), [(True, " since 2"), (False, " for a time that is not known, for ")])
