@@ -1,7 +1,8 @@
 """Folders and what pipelines do in them, into states.
 
-A pipeline that may run on a state belongs to it, also where its folder is only known when it runs: one that is
-forgotten weakens the gate, one too many only costs a question to the CI system. It is then marked as guessed.
+A pipeline that may run on a state belongs to it, also where a part of its folder is only known when it runs: one that
+is forgotten weakens the gate, one too many only costs a question to the CI system. It is then marked as guessed. Where
+nothing of its folder is known it could be any, so that is asked, once for all such pipelines.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.cli.init.blocks import Root
@@ -115,16 +116,47 @@ def joined_up(checkout: Checkout, roots: Sequence[Root], uses: Sequence[Use]) ->
     ]
     roots = [root for root in roots if root not in examples]
     bindings = _bindings([*roots, *examples], uses)
+    anywhere = [
+        use for index, use in enumerate(uses)
+        if _is_unknown(use) and sum(root.folder in bindings[index] for root in roots) > 1
+    ]  # fmt: skip
+    # what they say of a backend still counts, and they are no state's pipelines
+    uses = [replace(use, applies=False) if use in anywhere else use for use in uses]
     for root in roots:
         mine = [(use, bindings[index][root.folder]) for index, use in enumerate(uses) if root.folder in bindings[index]]
         found.states += _states_of(checkout, root, mine, found.questions)
     if roots:
         unmatched = [use for index, use in enumerate(uses) if not bindings[index] and use.pipeline is not None]
+        found.questions += _asked_folders(anywhere)
         found.questions += _asked_of(checkout, unmatched)
         found.questions += _asked_elsewhere(uses, found.states)
         found.questions += _asked_workspaces(found.states)
     _share_regions(found.states)
     return found
+
+
+def _is_unknown(use: Use) -> bool:
+    """Whether nothing says in which folder a pipeline applies: not a part of its name, and no choice of several."""
+    holes = holes_in(use.folder)
+    is_all = bool(holes) and not filled(use.folder, dict.fromkeys(holes, "")).strip("./")
+    is_chosen = any(len(use.options.get(name, ())) > 1 for name in holes)
+    return is_all and not is_chosen and use.applies and use.pipeline is not None
+
+
+def _asked_folders(uses: Sequence[Use]) -> Iterator[str]:
+    """Pipelines of which nothing says in which folders they run, in one question."""
+    found = dict[Seen, str]()
+    for use in uses:
+        if use.pipeline is not None:
+            named = " ".join(value for _, value in use.pipeline.keys if value) or use.pipeline.file
+            found.setdefault(use.pipeline, f"{named} ({shown(use.folder)}, {use.at})")
+    if found:
+        more = f" and {len(found) - _MOST_ELSEWHERE} more" if len(found) > _MOST_ELSEWHERE else ""
+        yield (
+            "On which states do these run Terraform? Their folder is only known when they run: "
+            f"{', '.join(itertools.islice(found.values(), _MOST_ELSEWHERE))}{more}. Add each to every state on which "
+            "it may run."
+        )
 
 
 def _asked_of(checkout: Checkout, uses: Sequence[Use]) -> Iterator[str]:
@@ -214,7 +246,13 @@ def _bound(roots: Sequence[Root], use: Use) -> dict[str, _Binding]:
             continue
         guess = "" if is_known(use.folder) else f"its folder is only known when it runs ({shown(use.folder)})"
         found[root.folder] = _Binding(values, guess)
-    return found
+    offered = {folder: binding for folder, binding in found.items() if _is_offered(use, binding.values)}
+    return offered or found
+
+
+def _is_offered(use: Use, values: Mapping[str, str]) -> bool:
+    """Several choices are all that there are; one is only what is chosen if nobody says another."""
+    return all(value in use.options[name] for name, value in values.items() if len(use.options.get(name, ())) > 1)
 
 
 def _nearly_bound(roots: Sequence[Root], use: Use) -> dict[str, _Binding]:
@@ -379,12 +417,7 @@ def _by_existing(checkout: Checkout, root: Root, use: Use, binding: Mapping[str,
         if is_known(pattern):
             continue
         found = [values for file in checkout.files if (values := bound(pattern, file)) is not None]
-        # several choices are all that there are; one is only what is chosen if nobody says another
-        offered = [
-            values for values in found
-            if all(value in use.options[name] for name, value in values.items() if len(use.options.get(name, ())) > 1)
-        ]  # fmt: skip
-        found = offered or found
+        found = [values for values in found if _is_offered(use, values)] or found
         if found:
             yield from ({**binding, **values} for values in found[:_MOST_VARIANTS])
             return

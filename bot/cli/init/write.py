@@ -167,7 +167,7 @@ def _without_runs(states: Sequence[State]) -> Iterator[str]:
         )
     without = [state.name for state in states if not state.pipelines and not state.unseen]
     if without:
-        yield f"Which pipelines run Terraform on {some(without)}? None was found in this checkout."
+        yield f"Which pipelines run Terraform on {some(without)}? None is known from this checkout."
 
 
 def some(names: Sequence[str]) -> str:

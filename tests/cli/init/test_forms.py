@@ -199,6 +199,41 @@ def test_a_pipeline_that_may_run_anywhere_makes_no_workspace_where_nobody_asks_f
     assert "# guessed: the workspace dev is that of a pipeline: its folder is only known when it runs" in text
 
 
+APPLIES = "{working-directory: '%s', run: 'terraform init; terraform apply'}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "above"),
+    [("${{ inputs.dir }}", ""), ("./${{ inputs.dir }}", "live/"), ("${{ inputs.team }}/${{ inputs.dir }}", "live/")],
+)
+def test_pipelines_of_whose_folder_nothing_is_known_are_one_question_where_there_are_several(
+    laid_out, tmp_path, folder, above
+):
+    files = {f".github/workflows/{name}.yml": workflow([APPLIES % folder]) for name in ("x", "y")}
+    one, two = ({f"{above}{name}/a.tf": STATE.format(name) for name in names} for names in ("a", "ab"))
+
+    only, guessed = found_in(laid_out(repo(one | files), "one"), tmp_path)
+    several, text = found_in(laid_out(repo(two | files), "two"), tmp_path)
+
+    assert pipelines(only) == {"a": ["acme/infra x.yml", "acme/infra y.yml"]}
+    assert guessed.count("# guessed: its folder is only known when it runs") == 2
+    assert pipelines(several) == {"a": [], "b": []}
+    assert "guessed: its folder" not in text
+    (asked,) = [line for line in text.splitlines() if "Their folder is only known when they run" in line]
+    assert "acme/infra x.yml" in asked
+    assert "acme/infra y.yml" in asked
+
+
+def test_a_pipeline_whose_folder_is_a_choice_of_some_is_guessed_for_those(laid_out, tmp_path):
+    head = "on: {workflow_dispatch: {inputs: {dir: {type: choice, options: [a, b]}}}}"
+    files = {f"{name}/x.tf": STATE.format(name) for name in "abc"}
+    files[".github/workflows/x.yml"] = workflow([APPLIES % "${{ inputs.dir }}"], head)
+    config, text = found_in(laid_out(repo(files)), tmp_path)
+
+    assert pipelines(config) == {"a": ["acme/infra x.yml"], "b": ["acme/infra x.yml"], "c": []}
+    assert "Their folder is only known" not in text
+
+
 def test_two_jobs_without_a_name_yet_are_two_pipelines(laid_out):
     job = "node { dir('a') { sh 'terraform init; terraform apply' } }\n"
     text = read(

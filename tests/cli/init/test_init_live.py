@@ -348,6 +348,7 @@ async def test_a_second_run_is_the_same_and_shows_what_has_come_since_without_wr
     code, out, err = await run_live(file)
     assert code == 1
     assert "+      key: environments/dns/terraform.tfstate\n" in out
+    assert f"Compared with {file}, by what the entries mean:\n" in out
     assert f"  not in it: dns (listed in s3://{own_aws.bucket})\n" in out
     assert f"  billing has no pipeline acme/infra nightly.yml: 7 of its last 8 versions were {TELLING}\n" in out
     assert "Nothing was changed; --force overwrites it." in err

@@ -20,7 +20,7 @@ def against(states: Sequence[State], before: Config) -> Iterator[str]:
     there = {identity(state.backend): state for state in before.states.values()}
     new = [state for place, state in mine.items() if place not in there and not _is_meant(state, before)]
     lost = [state.name for place, state in there.items() if place not in mine]
-    yield f"Beside {before.path}, by what the entries mean:"
+    yield f"Compared with {before.path}, by what the entries mean:"
     nothing = True
     for state in new:
         nothing = False
