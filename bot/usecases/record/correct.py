@@ -35,8 +35,8 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _MARKINGS: dict[Marking, tuple[type[Correction], str]] = {
     Marking.HIDE: (EntryHidden, "hid entry {}"),
     Marking.RESTORE: (EntryRestored, "restored entry {}"),
-    Marking.KEY: (EntryMarked, "entry {} marked as a key moment"),
-    Marking.NOT_KEY: (EntryUnmarked, "entry {} took from the key moments"),
+    Marking.KEY: (EntryMarked, "marked entry {} as a key moment"),
+    Marking.NOT_KEY: (EntryUnmarked, "removed entry {} from the key moments"),
 }
 
 
