@@ -41,7 +41,7 @@ def recovery_message(recovery: Recovery) -> Message:
         sections(lines(steps), budget=4_000),
         *([sections(lines(listed), budget=6_000)] if listed else []),
         *([_code(recovery.blocks)] if recovery.blocks else []),
-        *([folded(f"Versions of the state: {len(versions)}", versions)] if versions else []),
+        *([folded(f"Versions of the state: {len(recovery.versions) or 'none read'}", versions)] if versions else []),
         context(mrkdwn(("Nothing was changed. Looked at ", recovery.at, "."))),
     )
 

@@ -106,3 +106,12 @@ def test_where_nothing_could_be_compared_nothing_is_called_a_list(recovery):
     assert "We can't tell what was left behind in staging" in told
     assert "Do not take this for a clean state: nothing was compared." in told
     assert "Nothing was left behind" not in told
+
+
+def test_versions_that_were_not_read_are_not_counted(recovery):
+    one = recovery(contents(3, serial=7))
+
+    assert "Versions of the state: 1" in flat(recovery_message(one))
+    unread = flat(recovery_message(replace(one, versions=(), no_versions="not found")))
+    assert "Versions of the state: none read" in unread
+    assert "not read: not found." in unread
