@@ -18,7 +18,7 @@ TflockError                       everything that this program raises on purpose
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
 ├── ExportInvalid                 a file is not the JSON export of a timeline
 └── NotPermitted                  the person may not do this here
-    └── NoSuchRun                 nor can anyone: every CI system that was asked says that there is no such run
+    └── NoSuchRun                 nor can anyone: no CI system has such a run, or no pipeline such an address
 """
 
 from __future__ import annotations
@@ -43,13 +43,17 @@ class LockInfoInvalid(TflockError):
 
 
 class UnknownState(TflockError):
-    """A state that the configuration does not name, with the names that it could have been."""
+    """A state that the configuration does not name, with the names that it could have been.
+
+    `left_out`: why states that a pattern found, of which it may be one, are not known.
+    """
 
     def __init__(self, name: str, *, nearest: str | None, known: tuple[str, ...]) -> None:
         super().__init__(f"unknown state {name!r}")
         self.name = name
         self.nearest = nearest
         self.known = known
+        self.left_out: tuple[str, ...] = ()
 
 
 class UpstreamError(TflockError):
@@ -135,9 +139,12 @@ class NotPermitted(TflockError):
 
 
 class NoSuchRun(NotPermitted):
-    """Every CI system that could have this run answered, and has none."""
+    """Every CI system that could have this run answered, and has none. Without `systems` none could: it is an address,
+    and not that of a run of a configured pipeline.
+    """
 
-    def __init__(self, run: str, systems: tuple[str, ...]) -> None:
-        super().__init__(f"no run {run} in {', '.join(systems)}")
+    def __init__(self, run: str, systems: tuple[str, ...] = ()) -> None:
+        where = f"no run {run} in {', '.join(systems)}"
+        super().__init__(where if systems else f"{run} is not the address of a run of a configured pipeline")
         self.run = run
         self.systems = systems

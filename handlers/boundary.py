@@ -27,6 +27,7 @@ from bot.errors import (
 )
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
+from handlers.typed.grammar import FORMS
 
 log = structlog.get_logger()
 
@@ -74,7 +75,7 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case UnknownState():
             return _unknown_state(command, error)
         case NotPermitted():
-            return _not_permitted(error)
+            return _no_such_run(command, error) if isinstance(error, NoSuchRun) else _refused(error)
         case NotReplicated():
             return _not_replicated()
         case JournalAway():
@@ -102,19 +103,28 @@ def _unknown_state(command: str, error: UnknownState) -> Notice:
     more = len(error.known) - _MOST_NAMED
     known = ", ".join(error.known[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     lines.append(("The configured states are: ", Quoted(known)))
+    lines += _usage(command) if command == "kill-job" else ()
     lines.append((_UNCHANGED,))
     return Notice(f"There is no state called “{error.name[:60]}”", tuple(lines))
 
 
-def _not_permitted(error: NotPermitted) -> Notice:
-    if not isinstance(error, NoSuchRun):
-        return Notice("That cannot be done", ((str(error),),))
+def _refused(error: NotPermitted) -> Notice:
+    return Notice("That cannot be done", ((str(error),),))
+
+
+def _no_such_run(command: str, error: NoSuchRun) -> Notice:
+    shows: Phrase = (Quoted("/tflock status"), " shows the runs of a state.")
+    if not error.systems:
+        isnt: Phrase = ("It isn't the address of a run of a pipeline in tflock's configuration. ", *shows)
+        return Notice("I know no run at this address", (isnt, *_usage(command), (_UNCHANGED,)))
     name = error.run if error.run.isalnum() else "at this address"
-    lines: tuple[Phrase, ...] = (
-        ("Check the number, or give the run's address. ", Quoted("/tflock status"), " shows the runs of a state."),
-        (_UNCHANGED,),
-    )
-    return Notice(f"No run {name} in {', '.join(error.systems)}", lines)
+    check: Phrase = ("Check the number, or give the run's address. ", *shows)
+    return Notice(f"No run {name} in {', '.join(error.systems)}", (check, (_UNCHANGED,)))
+
+
+def _usage(command: str) -> tuple[Phrase, ...]:
+    """What the command takes; nothing for a click."""
+    return tuple(("Usage: ", Quoted(f"/tflock {form.usage}")) for form in FORMS if form.name == command)
 
 
 def _not_replicated() -> Notice:

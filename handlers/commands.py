@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 from bot.core.explain.decode import text_of
-from bot.core.explain.explain import answer_of, explain
+from bot.core.explain.explain import NOT_MEANT, Meant, answer_of, explain, would_be
 from bot.core.explain.states_named import states_spoken_of
+from bot.core.gate.case import Ruling
+from bot.core.gate.stages import UnlockStage
 from bot.core.hold import USUALLY
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, duration
 from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.reports.in_flight import RequestInFlight, in_flight_words
@@ -123,7 +126,10 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker, *, hold_fo
     report = await unlock.ask(world, wanted)
     if not report.request.ts:
         await say(world, asker, report)
-    return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
+    verdict, stage = report.verdict, report.stage
+    if verdict is None or stage is UnlockStage.ALREADY_FREE:
+        return str(stage)
+    return str(UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else verdict.ruling)
 
 
 async def _hold(world: World, command: values.Hold, asker: Asker) -> str:
@@ -136,7 +142,6 @@ async def _hold(world: World, command: values.Hold, asker: Asker) -> str:
         await holds.lift_of(world, state, user=asker.user, channel=asker.channel, click=asker.delivery)
         return "ok"
     span, reason = command.span or USUALLY, redact(command.reason or "")
-    holds.check_span(span)
     holds.check_can_hold(state)
     is_begun = await holds.is_begun(world, asker.delivery)
     if not is_begun and not (await holds.look(world, state)).is_free:
@@ -214,7 +219,7 @@ async def explain_text(world: World, command: values.Explain, asker: Asker) -> s
         return await say(world, asker, Notice("There was nothing to read", tuple(unread)), "unread")
 
     # a long paste takes tens of milliseconds: in a thread, so that leases and acks do not wait for it
-    found = await asyncio.to_thread(explain, text, _paths(world))
+    found = await asyncio.to_thread(explain, text, _paths(world), meant=partial(_meant, world))
     notice = Notice(found.title, (*answer_of(found), *unread))
     return await say(world, asker, notice, str(found.kind))
 
@@ -296,6 +301,13 @@ async def say_in_flight(world: World, asked: RequestInFlight, asker: Asker) -> s
     next_step: Phrase = ("Press the buttons of that message. Nothing was changed.",)
     notice = Notice(f"An unlock of {asked.state} is {asked.flight} already", (in_flight_words(asked), next_step))
     return await say(world, asker, notice, "asked already")
+
+
+def _meant(world: World, path: str) -> Meant:
+    meant = world.meant(path)
+    if meant is None:
+        return NOT_MEANT
+    return would_be(*meant, f"tflock has not found it yet; it looks every {duration(world.watch.every)}.")
 
 
 def _several(found: list[str]) -> Notice:

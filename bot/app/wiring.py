@@ -81,16 +81,17 @@ class Wiring:
 
     def named(self, name: str) -> str:
         """The state's name as `Config.named`, of all that are known now. Raises UnknownState, or TflockError if it may
-        be among those that could not be listed.
+        be a state of a pattern that could not be listed.
         """
         try:
             return self.discovery.config.named(name)
-        except UnknownState:
-            if not self.discovery.problems:
+        except UnknownState as unknown:
+            of = [pattern.template.name for pattern in self.discovery.config.patterns if pattern.can_be_called(name)]
+            unlisted = [self.discovery.unlisted[each].problem for each in of if each in self.discovery.unlisted]
+            if not unlisted:
+                unknown.left_out = self.discovery.left_out if of else ()
                 raise
-            raise TflockError(
-                f"{name} is not among the states that are known, and {'; '.join(self.discovery.problems)}."
-            ) from None
+            raise TflockError(f"{name} is not among the states that are known, and {'; '.join(unlisted)}.") from None
 
 
 @asynccontextmanager
@@ -219,6 +220,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         alerts_channel=config.slack.alerts_channel,
         private_incident_channels=config.slack.private_incident_channels,
         shared_pipelines=tuple(each for pattern in config.patterns for each in pattern.shared),
+        meant=config.meant,
     )
     discovery = Discovery(config, means, records, metrics, states, sweep, pipelines)
     return Wiring(world, slack, directory, metrics, aws, means, docket, jobs, client, discovery)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bot.cli.frame import DEFAULT_PATH, OK, WRONG, complain, output
 from bot.core.explain.decode import text_of
-from bot.core.explain.explain import NOT_MEANT, Explanation, Meant, answer_of, document_of, explain
+from bot.core.explain.explain import NOT_MEANT, Explanation, Meant, answer_of, document_of, explain, would_be
 from bot.core.phrase import Quoted, plain
 from bot.errors import ConfigInvalid, TflockError
 
@@ -92,11 +92,8 @@ def _found_before(config: Config) -> tuple[Mapping[str, StateSettings], bool]:
 
 def _meant(config: Config, path: str, unknown: bool) -> Meant:  # noqa: FBT001 - of one caller
     """Which pattern would mean the state of this path."""
-    meant = ((pattern, pattern.by_path(path)) for pattern in config.patterns)
-    for pattern, state in meant:
-        if state is not None:
-            would = (" The pattern ", Quoted(pattern.template.name), " would mean it, as ", Quoted(state.name))
-            why = "What tflock has found could not be read from Redis." if unknown else "tflock has not found it yet."
-            words = (*would, f". {why} ", Quoted(f"tflock status {state.name}"), " asks the store.")
-            return state.name, words
-    return NOT_MEANT
+    meant = config.meant(path)
+    if meant is None:
+        return NOT_MEANT
+    why = "What tflock has found could not be read from Redis." if unknown else "tflock has not found it yet."
+    return would_be(*meant, f"{why} ", Quoted(f"tflock status {meant[1]}"), " asks the store.")

@@ -57,7 +57,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         meant = f" Did you mean {error.nearest}?" if error.nearest else ""
         more = f" and {len(error.known) - _MOST_NAMED} more" if len(error.known) > _MOST_NAMED else ""
         known = ", ".join(error.known[:_MOST_NAMED]) or "none"
-        fail(f"There is no state called {error.name}.{meant} Configured: {known}{more}", WRONG)
+        left_out = "".join(f"\n  {problem}" for problem in error.left_out)
+        fail(f"There is no state called {error.name}.{meant} Configured: {known}{more}{left_out}", WRONG)
     except ConfigInvalid as invalid:
         fail("\n".join(invalid.problems), WRONG)
     except TflockError as error:

@@ -81,6 +81,10 @@ class StatePattern:
         ways = (", ".join(f"{name}={value}" for name, value in values.items()) for values in found)
         return " or ".join(ways) if len(found) > 1 else ""
 
+    def can_be_called(self, name: str) -> bool:
+        """Whether a state of this pattern may have the name, upper and lower case being the same."""
+        return bool(readings(self.template.name.casefold(), name.casefold()))
+
     @property
     def widest(self) -> StateSettings:
         """With `*` for each variable: what rights for all of its states are given on. No state has this name."""
@@ -147,6 +151,14 @@ class Config:
     claim_token: Secret | None
     log_format: str
     log_level: str
+
+    def meant(self, lock_path: str) -> tuple[str, str] | None:
+        """The pattern that would mean the state of this path, and the state's name, whether or not a store lists it."""
+        for pattern in self.patterns:
+            state = pattern.by_path(lock_path)
+            if state is not None:
+                return pattern.template.name, state.name
+        return None
 
     @property
     def reached(self) -> tuple[StateSettings, ...]:

@@ -80,6 +80,7 @@ class World:
     what no incident deals with, and releases wherever they were asked for; None: nowhere. `private_incident_channels`:
     patterns of `incident_channels` mean private channels too. `shared_pipelines` work on all states of a pattern, found
     or not.
+    `meant` says which pattern would mean the state of a lock's path, and its name, if one would.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -111,6 +112,7 @@ class World:
     alerts_channel: str | None = None
     private_incident_channels: bool = False
     shared_pipelines: tuple[Pipeline, ...] = ()
+    meant: Callable[[str], tuple[str, str] | None] = lambda _: None
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""

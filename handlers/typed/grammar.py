@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bot.core.hold import LONGEST, SHORTEST
 from bot.core.nearest import did_you_mean
 from bot.core.record.revision import Marking, Milestone
 from handlers.typed.moments import Moment, NotATime, moment, span
@@ -251,8 +252,8 @@ def _read_hold(tail: Remainder) -> Command:
         place = words.index("for", 1)
         said = " ".join(words[place + 1 :])
         found = span(said)
-        if found is None:
-            raise _Wrong("it takes how long (30m, 2h) after `for`", said or "for")
+        if found is None or not SHORTEST <= found.span <= LONGEST:
+            raise _Wrong("it takes how long after `for`: from 1 minute to 24 hours, such as 30m or 2h", said or "for")
         names, length = before[:place], found.span
     return Hold(_one_name(names, kind="the name of a state"), length, _reason(after))
 

@@ -198,6 +198,26 @@ async def test_who_asks_for_a_state_that_could_not_be_listed_is_not_sent_away(ow
     async with found(config(), redis) as wiring:
         with pytest.raises(TflockError, match="dev-billing is not among the states that are known, and the states of"):
             wiring.named("dev-billing")
+        with pytest.raises(UnknownState) as unknown:
+            wiring.named("nosuch")
+    assert unknown.value.left_out == ()
+
+
+async def test_the_pattern_of_a_lock_whose_state_is_not_listed_is_known(own_aws, config, redis):
+    async with found(config(), redis) as wiring:
+        path = f"{own_aws.bucket}/{key_of('billing', 'dev')}"
+        assert wiring.world.meant(path) == ("{env}-{service}", "dev-billing")
+        assert wiring.world.meant(f"{path}.old") is None
+
+
+async def test_why_a_state_is_left_out_is_said_to_who_asks_for_a_name_of_its_pattern(own_aws, config, redis):
+    await own_aws.put_state(key_of("b-c", "a"))
+    await own_aws.put_state(key_of("c", "a-b"))
+    async with found(config(), redis) as wiring:
+        for name, count in (("A-b-c", 1), ("nosuch", 0)):
+            with pytest.raises(UnknownState) as unknown:
+                wiring.named(name)
+            assert len(unknown.value.left_out) == count
 
 
 async def test_the_names_of_two_keys_that_are_one_name_are_known_by_neither(own_aws, config, redis):

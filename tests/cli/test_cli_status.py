@@ -167,6 +167,19 @@ async def test_an_unknown_state_exits_2_with_the_name_that_was_meant(terminal):
         assert "Did you mean staging?" in ended.err
 
 
+async def test_a_name_that_no_state_of_an_unlisted_pattern_can_have_is_an_unknown_state(around, terminal):
+    one = terminal.settings["states"]["staging"]
+    of_many = {"discover": True, "backend": one["backend"] | {"key": "services/{env}/{service}.tfstate"}}
+    terminal.settings["states"]["{env}-{service}"] = of_many
+    around.proxy.fault("s3:ListObjects", Deny())
+
+    never, maybe = await terminal.run("status", "nosuch"), await terminal.run("status", "dev-billing")
+
+    assert (never.code, maybe.code) == (2, 1)
+    assert "There is no state called nosuch." in never.err
+    assert "could not be listed" in maybe.err
+
+
 async def test_who_names_the_owner_and_says_that_slack_was_not_asked(around, terminal):
     await around.hold()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,9 @@ from bot.core.explain.explain import document_of, explain
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.stage import CHANNEL
+from handlers.commands import explain_text
 from handlers.typed.grammar import parse
-from handlers.typed.values import Misunderstood
+from handlers.typed.values import Explain, Misunderstood
 from tests.worlds.terraform_says import MESSAGES, print_plain
 
 HELD = """Error: Error acquiring the state lock
@@ -52,6 +54,19 @@ async def test_the_shortcut_reads_the_log_file_of_a_message(office, encoded):
     assert "held by another run" in told
     assert "runner@fv-az881-525" in told
     assert ("its middle was not read" in told) is (len(encoded) > 1_048_576)
+
+
+@pytest.mark.parametrize("meant", [("{env}", "staging-two"), None])
+async def test_the_pattern_that_would_mean_the_state_is_named(office, meant):
+    held = HELD.replace("  Operation:", "  Path:      acme/environments/two\n  Operation:")
+    world = replace(office.world, meant={"acme/environments/two": meant}.get)
+
+    await explain_text(world, Explain(held), office.asker())
+
+    told = office.told()[-1]
+    assert "No state of the configuration has the path" in told
+    assert ("The pattern `{env}` would mean it, as `staging-two`. tflock has not found it yet" in told) is bool(meant)
+    assert ("/tflock status staging-two" in told) is bool(meant)
 
 
 async def test_a_file_can_be_uploaded_with_a_mention(office):

@@ -139,3 +139,18 @@ async def test_every_command_is_counted_by_its_name_and_outcome_and_never_by_its
                  'command="misunderstood",outcome="misunderstood"', 'command="watch",outcome="free"'):  # fmt: skip
         assert f"tflock_commands_total{{{line}}} 1.0" in counted
     assert "4711" not in counted
+
+
+async def test_an_unlock_is_counted_as_refused_whoever_refuses_it(office):
+    await office.types("unlock staging")
+    await office.work()
+    assert "tflock_gate_refusals_total{" not in office.world.meter.exposition().decode()
+    office.hold()
+    for text in ("unlock nowhere", "unlock staging", "unlock staging --dry-run"):
+        await office.types(text)
+        await office.work()
+
+    counted = office.world.meter.exposition().decode()
+    of_unlock = [line for line in counted.splitlines() if line.startswith('tflock_commands_total{command="unlock",')]
+    assert sorted(line.partition("outcome=")[2] for line in of_unlock) == ['"already free"} 1.0', '"refused"} 3.0']
+    assert 'tflock_gate_refusals_total{rule="attributed"} 2.0' in counted

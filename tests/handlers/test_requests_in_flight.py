@@ -222,6 +222,20 @@ async def test_a_run_that_does_not_exist_is_told_to_the_asker_alone_and_is_no_ou
     assert await channel_says(office) == []
 
 
+@pytest.mark.parametrize("address", ["https://ci.example.com/job/deploy/12", "ci.example.com/job/deploy/12"])
+async def test_an_address_that_is_no_run_of_a_pipeline_is_answered_with_what_kill_job_takes(office, here, address):
+    told = await here(f"kill-job {address}")
+
+    assert "I know no run at this address" in told
+    assert "kill-job STATE | RUN_URL | RUN_ID" in told
+    assert "Nothing was changed" in told
+    assert "There is no state" not in told
+
+    told = await here("kill-job deploy-12")
+    assert "There is no state" in told
+    assert "kill-job STATE | RUN_URL | RUN_ID" in told
+
+
 async def test_a_click_says_which_message_it_is_about_where_that_was_not_written_down(office):
     ts = await requested(office, RequestPhase.SHOWN)
     (name,) = await office.world.records.enlisted(

@@ -19,7 +19,7 @@ from bot.core.explain.decode import lines_of
 from bot.core.explain.kinds import About, ErrorKind
 from bot.core.explain.prefix import bare
 from bot.core.explain.words import Classified
-from bot.core.phrase import Phrase, plain
+from bot.core.phrase import Part, Phrase, Quoted, plain
 from bot.core.record.redact import redact
 
 _GRAVE = (ErrorKind.NOT_SAVED, ErrorKind.DIGEST, ErrorKind.RELEASE_FAILED, ErrorKind.INTERRUPTED)
@@ -75,6 +75,11 @@ def explain(
     return Explanation(
         chosen.kind, told.title, told.what, told.do, told.avoid, lock, state, chosen.kind not in _UNSURE and is_whole
     )
+
+
+def would_be(pattern: str, name: str, *more: Part) -> Meant:
+    """Of a path that this pattern would mean, by this name of its state."""
+    return name, (" The pattern ", Quoted(pattern), " would mean it, as ", Quoted(name), ". ", *more)
 
 
 def document_of(told: Explanation) -> Mapping[str, object]:

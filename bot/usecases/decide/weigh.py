@@ -149,8 +149,11 @@ def conclude(
 
 
 async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
-    """Writes the verdict with its evidence to the timeline, and counts its refusals. Raises JournalAway."""
-    for finding in decision.verdict.refusals:
+    """Writes the verdict with its evidence to the timeline, and counts its refusals: a free state has none to count.
+
+    Raises JournalAway.
+    """
+    for finding in () if decision.is_free else decision.verdict.refusals:
         world.meter.refusal(str(finding.rule))
     if request.incident:
         await world.journal.append(request.incident, decided(world, request, decision, once=once))

@@ -56,7 +56,7 @@ class HoldCommand:
     is_again: bool = False
 
 
-def check_span(span: timedelta) -> None:
+def _check_span(span: timedelta) -> None:
     """Raises NotPermitted for a hold that is too short or too long."""
     if not SHORTEST <= span <= LONGEST:
         raise NotPermitted("A hold lasts from 1 minute to 24 hours; a click prolongs it. Nothing was changed.")
@@ -97,7 +97,7 @@ async def ask(world: World, command: HoldCommand) -> HoldRecord:
 
     Raises NotPermitted, UnknownState, JournalAway, UpstreamError (Slack did not take the message: nothing was taken).
     """
-    check_span(command.span)
+    _check_span(command.span)
     state = world.state(command.state)
     check_can_hold(state)
     await permit(world, command.user, command.channel)

@@ -36,6 +36,8 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Kill
         targets = await _with_all_states(world, _targets(inspection), inspection)
         return inspection, targets, unseen_words(unanswered(inspection))
     refs = _refs(world, target)
+    if not refs and _is_address(target):
+        raise NoSuchRun(target)
     if not refs:
         world.state(target)
     answers = await asyncio.gather(*(world.sources[ref.pipeline.ci].run(ref) for ref in refs))
@@ -149,8 +151,7 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
 
     Makes no request.
     """
-    is_address = "://" in target or target.startswith("arn:")
-    refs = world.refs_from_url(target) if is_address else ()
+    refs = world.refs_from_url(target) if _is_address(target) else ()
     if refs or not _RUN_ID.fullmatch(target):
         return refs
     scopes = {
@@ -159,6 +160,11 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
         for pipeline in state.pipelines
     }
     return tuple(RunRef(pipeline, target) for pipeline in scopes.values())
+
+
+def _is_address(target: str) -> bool:
+    """Also of one without its scheme: no state's name has a slash."""
+    return "/" in target or target.startswith("arn:")
 
 
 def _state_of(world: World, pipeline: Pipeline) -> State:

@@ -152,8 +152,7 @@ async def _holder(world: World, state: State, inspection: Inspection, asked: Ask
     if asked.run_url:
         refs = world.refs_from_url(asked.run_url)
         if not refs:
-            systems = {world.sources[pipeline.ci].system for pipeline in state.pipelines}
-            raise NoSuchRun(asked.run_url, tuple(sorted(systems)))
+            raise NoSuchRun(asked.run_url)
         return _Holder(HowFound.NAMED, refs[0], None, None)
     lock = inspection.lock
     if asked.lock_id and (lock is None or lock.id != asked.lock_id):  # by now the next run may hold another one
