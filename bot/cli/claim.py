@@ -64,12 +64,14 @@ _ID_FOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,57}")
 class NoClaim(Exception):
     """No claim can be made, or the bot did not take it; says why, in words for the job's log.
 
-    `passes`: the bot is away or in trouble, and may do soon what it was asked.
+    `passes`: the bot is away or in trouble, and may do soon what it was asked. `code` is the exit code where nothing is
+    done without a claim.
     """
 
-    def __init__(self, words: str, *, passes: bool = False) -> None:
+    def __init__(self, words: str, *, passes: bool = False, code: int = FAILED) -> None:
         super().__init__(words)
         self.passes = passes
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,9 @@ class ClaimServer:
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED} or found is None:
             said = found.get("error") if found else None
             passes = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            raise NoClaim(
-                f"tflock at {self.shown} answered {status}: {said or 'that is not its answer'}", passes=passes
-            )
+            words = f"tflock at {self.shown} answered {status}: {said or 'that is not its answer'}"
+            code = WRONG if status == HTTPStatus.UNPROCESSABLE_ENTITY else FAILED  # a state that it does not know
+            raise NoClaim(words, passes=passes, code=code)
         return found
 
 
@@ -298,7 +300,7 @@ class Reporter:
         """Says once whether the host is sealed. Returns an exit code if the command must not run."""
         if self.strict and self._no_claim is not None:
             warn(f"{self._no_claim}. Nothing was run.")
-            return FAILED
+            return self._no_claim.code
         if taken:
             self._why_not = _why_not(taken)
         if self.seal is Seal.ALWAYS and self._why_not is not None:
@@ -419,7 +421,7 @@ def claim(
         _, claim_id = make_claim(state, environ)
     except NoClaim as problem:
         warn(f"{problem}. No claim was recorded.")
-        return FAILED if strict else OK
+        return problem.code if strict else OK
     print(claim_id)  # noqa: T201 - the claim's id is what this command is asked for
     return OK
 

@@ -447,10 +447,14 @@ async def test_a_warning_shows_neither_the_token_nor_a_password_in_the_address(b
     assert "hidden-word" not in ended.err + ended.out
 
 
-async def test_an_unknown_state_is_said_in_the_jobs_log(bot, run, in_github):
-    ended = await run("claim", "--state", "stagin", "--strict", **in_github(bot.start_run()))
+@pytest.mark.parametrize(
+    ("strict", "code"),
+    [(("--strict",), 2), (("--strict", "--", "true"), 2), ((), 0), (("--", "sh", "-c", "exit 7"), 7)],
+)
+async def test_an_unknown_state_is_said_in_the_jobs_log(bot, run, in_github, strict, code):
+    ended = await run("claim", "--state", "stagin", *strict, **in_github(bot.start_run()))
 
-    assert ended.code == 1
+    assert ended.code == code
     assert "did you mean staging?" in ended.err
 
 
