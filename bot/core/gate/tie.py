@@ -369,12 +369,12 @@ def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
 def _only(
     question: _Question, shown: Sequence[tuple[_Possible, Mapping[JobLog | None, Job]]]
 ) -> tuple[_Possible, Job] | None:
-    """The one job that is shown. Of two at once one had another lock, and which one is not known."""
+    """The job that is shown. Of two whose logs show it one had another lock, and which one is not known."""
     found = [(one, job, log) for one, jobs in shown for log, job in jobs.items()]
-    if len(found) != 1:
+    by_log = [(one, log) for one, _, log in found if log is not None]
+    if not found or len(by_log) > 1 or any(_has_others(question, one, log) for one, log in by_log):
         return None
-    one, job, log = found[0]
-    return None if log is not None and _has_others(question, one, log) else (one, job)
+    return found[0][:2]
 
 
 def _shown_by_log(question: _Question, one: _Possible) -> Mapping[JobLog | None, Job]:
