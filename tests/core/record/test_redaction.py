@@ -1,12 +1,14 @@
 """Secrets never get into a timeline: real formats, made-up values."""
 
+import re
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.record.redact import redact
+from bot.core.record.redact import _TABLES, redact
+from bot.core.record.secrets.marking import Later, Step, Table, put, simply
 
 PEM = "-----BEGIN {0}-----\nMIIEowIBAAKCAQEAx7\nabc/def+ghi==\n-----END {0}-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -137,3 +139,13 @@ def test_a_long_text_is_read_in_a_short_time(piece):
     began = time.thread_time()
     redact(piece * 10_000)
     assert time.thread_time() - began < 20
+
+
+@pytest.mark.parametrize("length", [100, 10_000])
+def test_a_step_looks_into_texts_of_any_length_that_have_its_hint_and_into_no_others(length):
+    for hint in sorted({hint for table in _TABLES for step in table.steps for hint in step.hints if hint}):
+        step = Step((hint,), Later(rf"(?P<value>{re.escape(hint)}|\.)"), simply("[found]", "value"))
+        table = Table((hint,), (step,))
+
+        assert put([table], f"{'_' * length}{hint}_") == f"{'_' * length}[found]_"
+        assert put([table], f"{'_' * length}._") == f"{'_' * length}._"

@@ -129,7 +129,7 @@ def without_kubernetes(text: str) -> str:
         return text
     lines, column = text.splitlines(keepends=True), -1
     for number, line in enumerate(lines):
-        if data := _DATA.match(line):
+        if "ata" in line and (data := _DATA.match(line)):
             column = data.start("name")
         elif column >= 0 and is_deeper(line, column):
             lines[number] = line[:column] + _ENTRY.sub(r"\g<keep>[secret removed]", line[column:], count=1)
@@ -138,8 +138,8 @@ def without_kubernetes(text: str) -> str:
     return "".join(lines)
 
 
-_RULE = re.compile(r"[-─═]{3}[ \t:|+┼╪╬┤╡╣│║─═-]*+\r?(?=\n)")
-_TELLING = re.compile("[pP][aAwWsS]|ecret|ECRET|oken|OKEN|[kK][eE][yY]")
+_RULE = re.compile(r"[-─═][-─═]{2}[ \t:|+┼╪╬┤╡╣│║─═-]*+\r?(?=\n)")
+_TELLING = re.compile("p[aAwWsS]|P[aAwWsS]|ecret|ECRET|oken|OKEN|k[eE][yY]|K[eE][yY]")
 _CELL = re.compile(r"[^|│┃║\n\r]+")
 _DASHES = re.compile(r"-+")
 _NOTHING = re.compile(rf"(?:{STAYS})?", re.VERBOSE | re.IGNORECASE)

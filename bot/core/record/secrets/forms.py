@@ -202,7 +202,7 @@ _FIXED = tuple(place for place, row in enumerate(FORMS) if not row.mark)
 
 
 def _beginnings(before: str) -> re.Pattern[str]:
-    """Finds no later than the rows' own pattern where one of them may begin, and is made in a fiftieth of its time."""
+    """Finds where one of the rows may begin, no later than their own pattern, and is made in a fiftieth of its time."""
     by_first: dict[str, list[str]] = {}
     for begins in sorted(begins for place in _FIXED for begins in FORMS[place].begins.split()):
         by_first.setdefault(begins[:1], []).append(begins[1:])
@@ -210,7 +210,9 @@ def _beginnings(before: str) -> re.Pattern[str]:
     return re.compile(rf"{before}(?:{looks})(?:[A-Za-z0-9_+/=.%~-]{{8}}|[A-Za-z0-9_+/=.%~-]*+(?:\r?\n|\\n))")
 
 
-_BEGINNINGS = {before: _beginnings(before) for before in (_AFTER_OTHERS, _AFTER_SIGNS)}
+_BEGINNINGS_AFTER_SIGNS = _beginnings(_AFTER_SIGNS)
+_BEGINNINGS_AFTER_OTHERS = _beginnings("[^A-Za-z0-9]")
+"""For a text with a blank before it: a search that has to find one such sign jumps over words."""
 _HEADED = tuple((row.mark, (place,)) for place, row in enumerate(FORMS) if row.mark)
 _NEXT = re.compile(f"({_JOINT})({_PIECE})")
 
@@ -224,8 +226,11 @@ def without_tokens(text: str) -> str:
         return text
     if not text.isascii() and ("│" in text or "┃" in text):
         text = _without_broken_beginnings(text)
-    before = _AFTER_SIGNS if "\\" in text or "%" in text or "\x1b" in text else _AFTER_OTHERS
-    if begins := _BEGINNINGS[before].search(text):
+    if "\\" in text or "%" in text or "\x1b" in text:
+        before, begins = _AFTER_SIGNS, _BEGINNINGS_AFTER_SIGNS.search(text)
+    else:
+        before, begins = _AFTER_OTHERS, _BEGINNINGS_AFTER_OTHERS.search(f" {text}")
+    if begins is not None:
         text = _without(text, _compiled(_FIXED, before), begins.start())
     for mark, places in _HEADED:
         if mark in text:
@@ -279,7 +284,7 @@ def _without_broken_beginnings(text: str) -> str:
         line = text[max(copied, broken.start() - _LONGEST_BEGINNING - 1) : broken.start()]
         begins = line[len(line.rstrip(_BEGINNING)) :]
         whole = begins + broken["rest"]
-        if not 0 < len(begins) <= _LONGEST_BEGINNING or _BEGINNINGS[_AFTER_OTHERS].search(whole) is None:
+        if not 0 < len(begins) <= _LONGEST_BEGINNING or _BEGINNINGS_AFTER_OTHERS.search(f" {whole}") is None:
             continue
         pattern, places = _compiled(_FIXED, _AFTER_OTHERS)
         for found in pattern.finditer(whole):

@@ -92,7 +92,7 @@ _SAID_ABROAD = Later(
 """A password in other languages."""
 _HUMPED = Later(rf"(?P<name>{_CAMEL})(?i:{_CHANGE})")
 _FLAG = Later(
-    rf"""-(?<![\w-]-)-?[\w.-]{{0,30}}?(?P<name>{_NAME})
+    rf"""-(?<![\w-]-)-?+[\w.-]{{0,30}}?(?P<name>{_NAME})
          (?:["']?,\s{{0,40}}+|[ \t]++|["']?\r?\n(?:[^\n\w-]{{0,40}}+|[^\n]{{1,80}}?\s)-\ )
          {_OPEN} (?!-) {_NO_STAY} (?P<value>{_VALUE})""",
 )
@@ -101,10 +101,11 @@ _ELEMENT = Later(rf"<[\w.:-]{{0,40}}?(?P<name>{_NAME})>(?!{STAYS})(?P<value>[^<\
 _BLOCK = Later(rf"""(?P<name>{_NAME}) {_GIVEN} (?:<<[~-]?["']?(?P<until>\w{{1,40}})["']?|[|>][+-]?) [ \t]*+ \r?\n""")
 _SET = rf"""\ [\w./:-]{{0,60}}?(?:secret|key|token|password)\ ++(?!{PROSE}|(?:first|again|yourself)\b)["']?"""
 _CALL = r"""\(\s{0,3}["'][\w.-]{0,60}?(?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']"""
+_ROLE = rf"""\ ["']?[\w.-]{{1,60}}+["']?\ (?:encrypted\ )?password\ '(?!{PROSE})"""
 _SPOKEN = Later(
     rf"""(?: login\ \S{{1,80}}+\ {{0,20}}+(?:\r?\n[^\n]{{0,60}}?|(?<=\ ))password\  | identified\ by\ ["']
           | with\ password\ ["'] | =\ password\(["']
-          | (?:role|user)\ ["']?[\w.-]{{1,60}}+["']?\ (?:encrypted\ )?password\ '(?!{PROSE})
+          | role{_ROLE} | user{_ROLE}
           | password\ for\ '[^'\n]{{1,200}}':\  | send\ ["'](?=[^"'\n]{{6,100}}\\[rn])
           | convertto-securestring\ (?:-string\ )?["'] | issecret=true\] | ::add-mask::
           | setx?{_SET} | env{_SET} | arg{_SET} | define{_CALL} | setenv{_CALL} | putenv{_CALL} | setproperty{_CALL}
@@ -165,7 +166,7 @@ _PAIR = Later(
 """A user and a password, as people write them: `creds are admin:…`."""
 _BESIDE_IT = r"""[^\s"'`|¦,;<>()\[\]{}]{3,4000}+"""
 _BESIDE = Later(
-    rf"""(?P<name>{_NAME})
+    rf"""(?P<name>{_NAME}) (?=["'`*\ \t|¦])
          (?: (?P<bar>["'`*]{{0,4}}+[ \t]*+[|¦][ \t*`"']*+) (?={_NO_STAY} (?P<cell>{_BESIDE_IT}))
            | (?: (?<=ith\ token)|(?<=ing\ token)|(?<=ith\ secret)|(?<=ing\ secret)
                | (?<![^a-z0-9_]token)(?<![^a-z0-9_]secret) )

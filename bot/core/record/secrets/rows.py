@@ -27,13 +27,17 @@ _WORDS = (
     "token",
     "key",
 )
-_HEADING = Later(
-    rf"""(?: [,;\t|¦]["'\ ]{{0,2}}+ [a-z][\w.-]*+(?:\ [\w.-]++){{0,3}}+
-             (?:{"|".join(f"(?<={word})" for word in _WORDS)})
-          | (?:{"|".join(_WORDS)})(?=["'\ ]{{0,2}}+[,;\t|¦]) )
-        (?=["'\ ]{{0,2}}+(?:[,;\t|¦\r\n]|\Z))""",
+_BEHIND_SIGN = rf"""["'\ ]{{0,2}}+ [a-z][\w.-]*+(?:\ [\w.-]++){{0,3}}+
+    (?:{"|".join(f"(?<={word})" for word in _WORDS)})"""
+_BEFORE_SIGN = r"""(?=["'\ ]{0,2}+[,;\t|¦])"""
+_WAYS = (
+    *(f"{sign}{_BEHIND_SIGN}" for sign in (",", ";", r"\t", r"\|", "¦")),
+    *(f"{word}{_BEFORE_SIGN}" for word in _WORDS),
 )
-"""A field that is named after a secret, behind a sign between two fields or before one."""
+_HEADING = Later(rf"""(?:{"|".join(_WAYS)}) (?=["'\ ]{{0,2}}+(?:[,;\t|¦\r\n]|\Z))""")
+"""A field that is named after a secret, behind a sign between two fields or before one. Each way begins with its own
+letter or sign, so that the search jumps from one of them to the next.
+"""
 _WIDEST = 2_000
 _NAME = re.compile(r"[\"' ]{0,3}[A-Za-z][\w.-]{0,30}+(?: [A-Za-z#(][\w.()-]{0,20}+){0,3}+[\"' ]{0,3}")
 _NAME_AT_END = re.compile(rf"(?:[^\n]*[\s\]│┃|>+])?{_NAME.pattern}")

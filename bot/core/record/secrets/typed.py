@@ -59,7 +59,7 @@ ROWS = (
         rf"(?P<keep>\A[^\n$#%]{{0,60}}[$#%][ ]vault[ ]login[ ]{_FLAGS})(?!-|[^\s=]{{1,40}}=|{PROSE}){_V}(?=\s*+\Z)"),
     Row("mc", "set", rf"(?P<keep>[ ]set[ ][\w-]{{1,40}}+[ ]\S{{1,100}}+[ ]\S{{1,100}}+[ ]){_V}"),
     Row("htpasswd", "",
-        rf"(?=(?s:.){{1,400}}+\Z)(?P<keep>[ ]-[a-zA-Z]{{0,4}}?b[a-zA-Z]{{0,4}}[ ](?:\S{{1,200}}+[ ]){{1,2}})"
+        rf"(?P<keep>[ ](?=(?s:.){{0,399}}+\Z)-[a-zA-Z]{{0,4}}?b[a-zA-Z]{{0,4}}[ ](?:\S{{1,200}}+[ ]){{1,2}})"
         rf"{_V}(?=\s*+\Z)"),
     Row("docker podman nerdctl helm gh glab oras passwd", "stdin with-token",
         rf"(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{{1,3}}[ ]++)?(?:[\"']?%s[\"']?[ ]++)?){_V}"),
@@ -122,7 +122,10 @@ def _ends_word(found: re.Match[str]) -> bool:
 
 
 def _without(line: str) -> str:
-    commands = {found[0] for found in _COMMAND.finditer(line) if not _ends_word(found)}
+    commands = set[str]()
+    for found in _COMMAND.finditer(line):
+        if found[0] not in commands and not _ends_word(found):
+            commands.add(found[0])
     for number in sorted({number for name in commands for number in _ROWS_OF[name]}):
         needs = _NEEDS[number]
         if not needs or has_any(needs, line):
