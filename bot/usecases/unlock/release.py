@@ -7,7 +7,8 @@ and settles it by reading. Every attempt to delete follows a decision made on ev
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -51,16 +52,7 @@ async def release(world: World, request_id: str, *, worker: str, state: str = ""
         if known is None:
             return
         state = known.state.name.name
-    record: UnlockRecord | None = None
-    name, holder = f"state/{state}", f"{worker}/{world.new_id()}"
-
-    async def take() -> bool:
-        nonlocal record
-        is_taken, record = await UNLOCKS.get_leased(world, request_id, lease=name, holder=holder, ttl=TTL)
-        return is_taken
-
-    async with lease(world.records, name, holder=holder, patience=_patience(world), take=take) as still_ours:
-        task = task_of(world, record)  # as it was after the lease was taken: since then nobody else changes it
+    async with _alone(world, request_id, state, worker) as (task, still_ours):
         if task is None:
             return
         if task.phase is RequestPhase.SETTLED:
@@ -104,8 +96,7 @@ async def armed(world: World, request_id: str, tick: int | None, *, worker: str)
     task = await load(world, request_id)
     if task is None or not task.is_armed:
         return
-    async with _alone(world, task, worker) as still_ours:
-        task = await load(world, request_id)
+    async with _alone(world, request_id, task.request.state, worker) as (task, still_ours):
         if task is None or not task.is_armed:
             return
         if task.phase is RequestPhase.SETTLED:
@@ -189,10 +180,21 @@ def _is_late(world: World, task: Task) -> bool:
     return task.until is not None and world.clock.now() > task.until
 
 
-def _alone(world: World, task: Task, worker: str) -> AbstractAsyncContextManager[Check]:
-    """One job at a time per state, also of the same worker."""
-    holder = f"{worker}/{world.new_id()}"
-    return lease(world.records, f"state/{task.state.name.name}", holder=holder, patience=_patience(world))
+@asynccontextmanager
+async def _alone(world: World, request_id: str, state: str, worker: str) -> AsyncIterator[tuple[Task | None, Check]]:
+    """One job at a time per state, also of the same worker; with the request as it was after the lease was taken, since
+    when nobody else changes it.
+    """
+    record: UnlockRecord | None = None
+    name, holder = f"state/{state}", f"{worker}/{world.new_id()}"
+
+    async def take() -> bool:
+        nonlocal record
+        is_taken, record = await UNLOCKS.get_leased(world, request_id, lease=name, holder=holder, ttl=TTL)
+        return is_taken
+
+    async with lease(world.records, name, holder=holder, patience=_patience(world), take=take) as still_ours:
+        yield task_of(world, record), still_ours
 
 
 def _patience(world: World) -> timedelta:

@@ -24,6 +24,7 @@ from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 TRIP, HOP = 0.001, 1.0
 OTHERS_TRIPS, MOST_TRIPS = 9, 6
 OTHERS_HOPS, MOST_HOPS = 4, 3
+ARMED_TRIPS = 2
 """With the two that are not counted 8 trips, as docs/benchmarks.md lists them. `OTHERS_`: of one who did not ask."""
 
 OF_REDIS = ("get ", "put ", "update ", "swap ", "secure ", "once ", "take ", "renew ", "enlist", "append ", "start ",
@@ -101,6 +102,25 @@ def test_a_large_state_is_read_while_the_runs_are_as_nothing_else_depends_on_it(
     asked.pass_time(20)
 
     assert round((sent[0] - began) / HOP) + 1 == hops
+
+
+def test_an_armed_unlock_waits_so_often_for_redis_until_it_is_decided(asked):
+    """It learns its state, then takes the lease together with the request as it is after that."""
+    decided = []
+
+    async def fault(name):
+        if name.startswith("read ") and not decided:
+            decided.append(asked.loop.time())
+        elif name.startswith(OF_REDIS) and name != TOGETHER:
+            await asyncio.sleep(TRIP)
+
+    asked.run(unlock.arm(asked.ports, asked.request.id, user="U0QUINN", lock_id="lock-1"))
+    began = asked.loop.time()
+    asked.switchboard.fault = fault
+    asked.pass_time(20)
+
+    assert asked.store.texts == {}
+    assert round((decided[0] - began) / TRIP) == ARMED_TRIPS
 
 
 def test_who_asked_and_may_not_any_more_is_refused_by_the_gate_and_another_member_goes_on(asked):
