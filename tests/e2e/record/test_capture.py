@@ -81,7 +81,7 @@ async def test_a_busy_channel_does_not_slow_a_command(scene):
         before = len(slack.ephemerals(PARKER))
         delivery = await scene.types("help")
         await scene.until(lambda: took and len(slack.ephemerals(PARKER)) > before)
-        assert delivery.seconds < max(1, 5 * max(took))
+        assert delivery.seconds < max(3, 5 * max(took))
     finally:
         stop.set()
         await asyncio.gather(*crowd)
