@@ -15,11 +15,6 @@ from tests.worlds.clocks import WallClock
 
 
 @pytest.fixture
-def redis_deadline() -> None:
-    """The product's own: some of these measure it."""
-
-
-@pytest.fixture
 async def redis_url(directory: Path) -> AsyncIterator[str]:
     async with redis_for(None, directory) as url:
         yield url

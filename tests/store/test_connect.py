@@ -22,6 +22,11 @@ URLS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def redis_deadline():
+    """The product's own, which some of these measure."""
+
+
 @pytest.mark.parametrize("url", URLS)
 async def test_every_form_makes_a_client_that_hides_its_password(url):
     client = connect(url)

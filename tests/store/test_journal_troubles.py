@@ -66,6 +66,11 @@ async def incident_id(journal):
     return incident.id
 
 
+@pytest.fixture(autouse=True)
+def redis_deadline():
+    """The product's own, which some of these measure."""
+
+
 @asynccontextmanager
 async def cutting_proxy(target, directory):
     """A Unix socket in front of Redis. While `cut` is set an answer is swallowed and its connection closed."""
