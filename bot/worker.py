@@ -19,7 +19,7 @@ from docket import Docket, ExponentialRetry, Perpetual, Retry, Worker
 from bot.core.instants import stamp
 from bot.core.phrase import Quoted
 from bot.core.reports.report import Notice
-from bot.errors import JournalAway, Passing, TflockError, UpstreamError
+from bot.errors import JournalAway, Passing, TflockError, UnknownState, UpstreamError
 from bot.usecases.export import deliver, followups, incident_export, tickets
 from bot.usecases.hold import keep
 from bot.usecases.kill import carry_out
@@ -246,7 +246,8 @@ async def run_job(world: World, name: str, args: Sequence[str], *, attempt: int,
     subject = job.subject(args)
     try:
         await job.work(world, **job.read(args, worker=worker, is_last_try=attempt >= TRIES))
-    except (JournalAway, UpstreamError, Busy, OSError) as error:
+    except (JournalAway, UpstreamError, UnknownState, Busy, OSError) as error:
+        # a state may be unknown here and known to the next worker, whose configuration is newer
         log.warning("job.failed", job=name, subject=subject, attempt=attempt, error=str(error))
         await _say_if_last(world, job, args, attempt, str(error))
         raise

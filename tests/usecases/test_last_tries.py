@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_release_that_cannot_be_written_down_by_its_last_try_says_so_below_its
 
     assert last_words(confirmed) == [("The release could not be finished", confirmed.request)]
     assert set(confirmed.store.texts) == set(confirmed.kinds)
+
+
+def test_a_job_about_a_state_that_is_no_longer_configured_says_just_that(confirmed):
+    confirmed.ports = replace(confirmed.ports, states={})
+
+    confirmed.pass_time(600)
+
+    (notice,) = confirmed.messenger.all(Notice)
+    assert (notice.headline, notice.reference) == ("The release could not be finished", confirmed.request)
+    assert "unknown state 'staging'" in plain(notice.lines[0])
+    assert set(confirmed.store.texts) == set(confirmed.kinds)
+
+
+def test_a_job_about_a_state_that_the_next_worker_knows_is_done_by_that_one(confirmed):
+    states = confirmed.ports.states
+    confirmed.ports = replace(confirmed.ports, states={})
+    confirmed.pass_time(5)
+    confirmed.ports = replace(confirmed.ports, states=states)
+
+    confirmed.pass_time(600)
+
+    assert not confirmed.messenger.all(Notice)
+    assert not confirmed.store.texts
 
 
 def test_a_release_whose_intent_no_replica_confirms_deletes_nothing_and_says_so(confirmed):

@@ -21,7 +21,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.timeline import verify
 from bot.core.run import Pipeline
 from bot.core.systems import GITHUB
-from bot.errors import JournalAway, UpstreamError
+from bot.errors import JournalAway, UnknownState, UpstreamError
 from bot.usecases.lease import Busy
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, PERIODIC, REDELIVER_AFTER, TRIES, run_job, run_periodic
@@ -145,7 +145,7 @@ class MemoryWorld:
                 await run_periodic(self.ports, job.name)
             else:
                 await run_job(self.ports, job.name, job.args, attempt=job.attempt, worker=WORKER.get())
-        except (JournalAway, UpstreamError, Busy):
+        except (JournalAway, UpstreamError, UnknownState, Busy):
             if job.attempt < TRIES:
                 after = min(FIRST_AGAIN_AFTER * 2 ** (job.attempt - 1), LAST_AGAIN_AFTER)
                 self._put_back(replace(job, attempt=job.attempt + 1), after)
