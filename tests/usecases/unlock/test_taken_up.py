@@ -23,7 +23,7 @@ from handlers.asker import Asker
 from tests.worlds.memory.memory import WORKER, Killed, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
-STEPS = 60
+STEPS = 66
 """More calls than any of these clicks makes; a test holds it so."""
 
 CLICK = "click/0a1b2c"
