@@ -9,7 +9,7 @@ import pytest
 from bot.core.gate.stages import KillStage
 from bot.core.reports.kill import KillReport, Stake
 from bot.core.run import Pipeline
-from bot.errors import NotPermitted, UnknownState
+from bot.errors import NoSuchRun, NotPermitted, UnknownState
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
 from bot.usecases.kill import carry_out as killing
 from bot.usecases.kill import kill_job
@@ -104,12 +104,19 @@ def test_a_choice_among_runs_of_two_pipelines_with_the_same_id_means_the_one_tha
     assert {target.runs[0].ref.pipeline for target in report.targets} == set(jobs)
 
 
-@pytest.mark.parametrize("target", ["https://github.example.org/evil/repo/actions/runs/1", "stagin", "../etc"])
-async def test_what_is_no_run_of_ours_is_refused_without_a_request(scene, target):
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("https://github.example.org/evil/repo/actions/runs/1", NoSuchRun),
+        ("../etc", NoSuchRun),
+        ("stagin", UnknownState),
+    ],
+)
+async def test_what_is_no_run_of_ours_is_refused_without_a_request(scene, target, error):
     await scene.running_lock()
     asked = len(scene.github.asked)
 
-    with pytest.raises(UnknownState):
+    with pytest.raises(error):
         await ask(scene, target)
 
     assert len(scene.github.asked) == asked
