@@ -126,6 +126,13 @@ def over(hcp):
     return run
 
 
+def taken_by_an_account(hcp, *, is_known):
+    """Two hours ago, which only some answers say."""
+    taken = ago(hours=2)
+    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
+    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+
+
 @pytest.mark.parametrize("stage", [running, waiting, applying, cancelled])
 async def test_the_lock_of_a_run_that_is_not_over_is_never_released(gate, hcp, stage):
     run = stage(hcp)
@@ -209,9 +216,7 @@ async def test_an_accounts_lock_takes_its_owner_and_a_second_person_and_the_chec
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_where_since_when_is_not_known_any_run_that_goes_on_may_have_taken_the_lock(gate, hcp, is_known):
     """One that began after the workspace last changed, too. Where it is known, a later run is no possible holder."""
-    taken = ago(hours=2)
-    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
-    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+    taken_by_an_account(hcp, is_known=is_known)
     run = hcp.hcp.runs.start_run(hcp.workspace, at=ago(minutes=50))
     hcp.workspace.locked_by = ("users", hcp.hcp.runs.account("elliott"))
     await says_dead(gate, await decided(gate))
@@ -229,9 +234,7 @@ async def test_where_since_when_is_not_known_any_run_that_goes_on_may_have_taken
 
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_a_lock_of_an_account_says_since_when_or_that_this_is_not_known(gate, hcp, is_known):
-    taken = ago(hours=2)
-    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
-    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+    taken_by_an_account(hcp, is_known=is_known)
 
     inspection = (await decided(gate)).inspection
     overview = Overview(((inspection.state, inspection.seen),), inspection.at)
@@ -249,9 +252,7 @@ async def test_a_lock_of_an_account_says_since_when_or_that_this_is_not_known(ga
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_nobody_is_told_a_time_at_which_an_account_took_a_lock_where_that_is_not_known(gate, hcp, is_known):
     """Neither the owner in their DM, nor who asks about them, nor the timeline."""
-    taken = ago(hours=2)
-    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
-    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+    taken_by_an_account(hcp, is_known=is_known)
     inspection = (await decided(gate)).inspection
     incident, _ = await gate.journal.open(channel=CHANNEL, title="network", by="U0QUINN", at=gate.clock.now())
     of = OwnerMessageKey("network", inspection.lock.id, "U0ELLIOTT")
@@ -326,9 +327,7 @@ async def test_what_kill_job_ends_frees_the_lock_and_the_next_run_has_it(gate, h
 
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_no_alert_metric_or_message_counts_the_last_change_as_the_age_of_an_accounts_lock(gate, hcp, is_known):
-    taken = ago(hours=2)
-    hcp.hcp.runs.lock(hcp.workspace, hcp.hcp.runs.account("elliott"), at=taken)
-    hcp.hcp.shows = {"locked-at": taken.isoformat()} if is_known else {}
+    taken_by_an_account(hcp, is_known=is_known)
 
     inspection = (await decided(gate)).inspection
     watched, now = {"network": Watched(None, "", (NETWORK,))}, inspection.at
