@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ import anyio.to_thread
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialResolver, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
-from botocore.loaders import Loader, create_loader
+from botocore.loaders import JSONFileLoader, Loader
 from botocore.session import Session
 
 from bot.aws.errors import translated
@@ -150,7 +153,30 @@ def _new_session() -> Session:
 @cache
 def _models() -> Loader:
     """Botocore's descriptions of the services: they are large and never change, so one process reads them once."""
-    return create_loader()
+    return _Models(file_loader=_Files())
+
+
+class _Models(Loader):  # type: ignore[misc]  # botocore has no types
+    """Takes each folder for a service. Botocore looks into all 400 of them, once for every kind of file, which is a
+    fifth of what making the clients costs. A folder without the file is still an error when the file is read.
+    """
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - botocore's signature
+        return [name for place in self.search_paths if os.path.isdir(place) for name in os.listdir(place)]  # noqa: PTH112, PTH208 - botocore's paths are texts
+
+
+class _Files(JSONFileLoader):  # type: ignore[misc]  # as above
+    """Reads into dictionaries, which keep their order too: botocore's `OrderedDict` takes twice the time and room."""
+
+    def load_file(self, file_path: str) -> Any:
+        """None if there is no such file. Its name is given without its ending."""
+        for ending, opened in ((".json", open), (".json.gz", gzip.open)):
+            try:
+                with opened(f"{file_path}{ending}", "rb") as file:
+                    return json.load(file)
+            except FileNotFoundError:
+                continue
+        return None
 
 
 def is_amazons(endpoint: str) -> bool:

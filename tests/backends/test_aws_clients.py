@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import create_loader
 
 from bot.aws.clients import Access
 from bot.core.evidence import Trouble, Unseen
@@ -41,6 +43,18 @@ async def test_warming_makes_the_clients_without_a_request(cloud):
     await clients.warm([cloud.address.access, cloud.address.access])
 
     assert cloud.proxy.log == []
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "s3", "sso-oidc", "sts"])
+@pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1"])
+def test_services_are_described_in_botocores_words(cloud, service, kind):
+    ours = cloud.clients().client(service, cloud.address.access)._loader
+    assert ours.load_service_model(service, kind) == create_loader().load_service_model(service, kind)
+
+
+def test_a_service_that_botocore_does_not_know_is_an_error(cloud):
+    with pytest.raises(UnknownServiceError, match="dynamodb"):
+        cloud.clients().client("dynamo", cloud.address.access)
 
 
 async def test_warming_tells_what_is_wrong_with_an_access(cloud, monkeypatch):
