@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies
 
 import httpx
 import stamina
@@ -22,6 +23,7 @@ import structlog
 from httpx import codes
 
 from bot.core.evidence import Found, NotFound, Observation, Offset, Trouble, Unseen
+from bot.http.transport import Transport
 from bot.http.values import Json
 from bot.ports.clock import Clock
 
@@ -191,8 +193,9 @@ class Client:
         self.clock = clock
         self._is_stranger = is_stranger
         limits = limits or Limits()
-        self._timeout = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.overall)
+        self._seconds = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.overall).as_dict()
         self._http = http or _new(base_url)
+        self._cookies = httpx.Cookies()
         self._slots = asyncio.Semaphore(at_once)
         self._server = ServerClock(clock)
 
@@ -325,10 +328,16 @@ class Client:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        sent = {"User-Agent": "tflock", **self._headers(), **(headers or {})}
+        sent = {**_ALWAYS, **self._headers(), **(headers or {})}
+        query = f"?{urlencode(params)}" if params else ""
         with translated(self.system):
-            return self._http.build_request(
-                method, self.base_url + path, params=params, json=json, headers=sent, timeout=self._timeout
+            return httpx.Request(
+                method,
+                f"{self.base_url}{path}{query}",
+                headers=sent,
+                cookies=self._cookies or None,
+                json=json,
+                extensions={"timeout": self._seconds},
             )
 
     async def _answer(self, request: httpx.Request, most: int) -> httpx.Response:
@@ -354,9 +363,15 @@ class Client:
         """The answer's status and headers, which tell the server's clock; its text is still to be read."""
         sent = self.clock.now()
         with translated(self.system):
-            response = await self._http.send(request, stream=True, follow_redirects=False)
+            if isinstance(self._http, Transport):  # without all that a client of httpx does around it
+                response = await self._http.handle_async_request(request)
+                response.request = request
+            else:
+                response = await self._http.send(request, stream=True, follow_redirects=False)
         if is_ours:
             self._server.hear(response.headers, sent)
+            if "set-cookie" in response.headers:
+                self._cookies.extract_cookies(response)
         return response
 
     @property
@@ -379,7 +394,7 @@ class Client:
                 "GET",
                 target,
                 headers={"User-Agent": "tflock", **headers},
-                extensions={"timeout": self._timeout.as_dict()},
+                extensions={"timeout": self._seconds},
             )
 
     async def _refused(self, response: httpx.Response, about: str, needs: str, *, is_ours: bool) -> None:
@@ -447,6 +462,7 @@ class Client:
         raise next(error for table in tables if (error := table.get(status) or table.get(status // 100)))
 
 
+_ALWAYS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive", "User-Agent": "tflock"}
 _OF_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
@@ -535,10 +551,12 @@ def _reset(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None  # noqa: PLR2004 - no second has more digits
 
 
-def _new(base_url: str) -> httpx.AsyncClient:
+def _new(base_url: str) -> httpx.AsyncClient | Transport:
     """Proxies of the environment are heeded, but never on the way to loopback."""
     is_loopback = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
-    return httpx.AsyncClient(follow_redirects=False, trust_env=not is_loopback)
+    if not is_loopback and getproxies().keys() & {"http", "https", "all"}:
+        return httpx.AsyncClient(follow_redirects=False)
+    return Transport(httpx.create_ssl_context(trust_env=not is_loopback))
 
 
 @contextmanager
@@ -568,7 +586,7 @@ def translated(system: str) -> Iterator[None]:
 
 
 async def _asked(leaving: Callable[[], None], event: str, _: Mapping[str, Any]) -> None:
-    """Httpcore's trace of a request: this event comes after DNS, the connection and TLS, and before the first byte."""
+    """A transport's trace of a request: this event comes after DNS, connection and TLS, and before the first byte."""
     if event.endswith(".send_request_headers.started"):
         leaving()
 

@@ -14,6 +14,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from bot.core.rights import Right
+from bot.http.transport import Transport
 
 _CREDENTIALS = ("authorization", "private-token", "x-ms-version")
 """What requests to a system itself carry, and none to a place that it redirects to."""
@@ -60,15 +61,14 @@ def pattern_of(row: str) -> re.Pattern[str]:
 def calls_made() -> Iterator[Calls]:
     """Records on the libraries that send, so that no adapter knows of it."""
     made = Calls()
-    send: Callable[..., Any] = httpx.AsyncClient.send
+    send = Transport.handle_async_request
     call: Callable[..., Any] = BaseClient._make_api_call  # noqa: SLF001 - the one place that all operations go through
 
-    async def recorded_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def recorded_send(self: Transport, request: httpx.Request) -> httpx.Response:
         is_ours = request.headers.get("user-agent") == "tflock"
         if is_ours and any(name in request.headers for name in _CREDENTIALS):
             made.http.append(f"{request.method} {request.url.path}")
-        answer: httpx.Response = await send(self, request, **options)
-        return answer
+        return await send(self, request)
 
     def recorded_call(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
         if self.meta.config.retries.get("total_max_attempts") != 1:  # the hands of a test, which try again
@@ -84,7 +84,7 @@ def calls_made() -> Iterator[Calls]:
         return answer
 
     with (
-        patch.object(httpx.AsyncClient, "send", recorded_send),
+        patch.object(Transport, "handle_async_request", recorded_send),
         patch.object(BaseClient, "_make_api_call", recorded_call),
     ):
         yield made
