@@ -21,10 +21,12 @@ from hypothesis import HealthCheck, settings
 from stamina.instrumentation import set_on_retry_hooks
 
 from bot.app.logs import QUIET, SILENT
+from bot.sandbox.machine import process
 from bot.sandbox.machine.aws import CREDENTIALS, fresh_moto
 from bot.sandbox.machine.terraform import find_terraform
 from bot.store import connect
 from tests.worlds.aws import FullAws
+from tests.worlds.forked import fork_bot
 
 ROOT = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -113,6 +115,12 @@ def _logging_as_before() -> Iterator[None]:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     set_on_retry_hooks(None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _bots_are_forked() -> None:
+    """Imports are most of what a short process of the bot costs."""
+    process.create_subprocess_exec = fork_bot
 
 
 @pytest.fixture

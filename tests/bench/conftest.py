@@ -95,3 +95,8 @@ async def world(tmp_path: Path) -> AsyncIterator[FullStage]:
     """The sandbox with the scenario's states and the bot as one process."""
     async with stage(tmp_path, slack=FullWorkspace(), kind=StageApart) as made:
         yield made
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _bots_are_forked() -> None:
+    """Not here: they would share the memory of their imports."""

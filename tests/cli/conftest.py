@@ -7,10 +7,12 @@ import json
 import os
 import random
 import secrets
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ from tests.backends.worlds import FIXTURES
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.clocks import WallClock
+from tests.worlds.forked import fork_bot
 from tests.worlds.logs import held
 from tests.worlds.slack.workspace import FullWorkspace
 
@@ -64,14 +67,15 @@ class CommandLine:
     async def run(self, *words: str, **environ: str) -> Ended:
         (self.home / "tflock.yml").write_text(yaml.safe_dump(self.settings))
         path = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
-        started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *words,
-            cwd=self.home, env=path | self.environ | environ,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        async with asyncio.timeout(150):
-            out, err = await started.communicate()
-        ended = Ended(started.returncode, out.decode(), err.decode())
+        with TemporaryFile() as out, TemporaryFile() as err:
+            started = await fork_bot(
+                sys.executable, "-m", "bot", *words,
+                cwd=self.home, env=path | self.environ | environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            )  # fmt: skip
+            async with asyncio.timeout(150):
+                code = await started.wait()
+            out.seek(0), err.seek(0)
+            ended = Ended(code, out.read().decode(), err.read().decode())
         for secret in SECRETS:
             assert secret not in ended.out
             assert secret not in ended.err

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -101,7 +101,7 @@ async def start_bot(name: str, *words: str, directory: Path, environment: Mappin
     """Starts `python -m bot WORDS` in a session of its own. Its log is appended to `<name>.log` in the directory."""
     log_file = directory / f"{name}.log"
     with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
+        process = await create_subprocess_exec(
             sys.executable,
             "-m",
             "bot",
