@@ -4,6 +4,7 @@ TflockError                       everything that this program raises on purpose
 ├── ConfigInvalid                 the configuration or the environment: all problems at once
 ├── LockInfoInvalid               a lock's text is not the JSON that Terraform writes
 ├── UnknownState                  a state that the configuration does not name
+│   └── StateMoved                or names in another place than when something was asked about it
 ├── UpstreamError                 another system did not do what was asked of it
 │   ├── Passing                   the same request may succeed later: try again
 │   │   ├── Unreachable           no answer, a time-out, a broken answer, a server error
@@ -54,6 +55,14 @@ class UnknownState(TflockError):
         self.nearest = nearest
         self.known = known
         self.left_out: tuple[str, ...] = ()
+
+
+class StateMoved(UnknownState):
+    """The configuration names the state in another place than when this was asked: what is there says nothing of it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, nearest=None, known=())
+        self.args = (f"the configuration has another place for {name} and its lock than when this was asked",)
 
 
 class UpstreamError(TflockError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
 
 from bot.aws.clients import AwsClients
@@ -130,4 +131,14 @@ def state_of(settings: StateSettings, made_with: Means) -> State:
         auto_release=settings.auto_release,
         holds=store.holds,
         shared=settings.shared,
+        place=_place(settings.backend),
     )
+
+
+def _place(section: BackendSection) -> str:
+    """Short for what the section says of where the state and its lock are, and not of how to sign in there. A key that
+    a later version adds changes nothing for those who do not give it.
+    """
+    fields = type(section).model_fields
+    said = [(key, value) for key, value in section if value != fields[key].default and not key.endswith("_env")]
+    return sha256(repr(sorted(said)).encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ from bot.core.nearest import did_you_mean, known_as
 from bot.core.people import Channel, Standing
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline, RunRef
-from bot.errors import JournalAway, UnknownState
+from bot.errors import JournalAway, StateMoved, UnknownState
 from bot.ports.clock import Clock
 from bot.ports.files import Exporter, ExportTarget, Files
 from bot.ports.jobs import Jobs
@@ -52,7 +52,8 @@ class State:
     `lock_table` tells its lock table from all others, by name and the way to it; None if it has none; `table` is its
     name for people. `path` is the `Path` that its locks carry. `approvers` None: as the policy says for all states.
     `auto_release` None: never without being asked. `holds` None: its backend has no place for a lock of tflock's own.
-    `shared` are those of its pipelines that work on other states of its pattern as well, found or not.
+    `shared` are those of its pipelines that work on other states of its pattern as well, found or not. `place` tells
+    where the state and its lock are from everywhere else.
     """
 
     name: StateName
@@ -66,6 +67,11 @@ class State:
     auto_release: AutoRelease | None = None
     holds: HoldBackend | None = None
     shared: tuple[Pipeline, ...] = ()
+    place: str = ""
+
+    def is_elsewhere(self, place: str) -> bool:
+        """Whether what was asked when the state was at this `place`, empty where that is not known, is not about it."""
+        return bool(place and self.place) and place != self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,13 @@ class World:
         if found is None:
             known = tuple(self.states)
             raise UnknownState(name, nearest=did_you_mean(name, known), known=known)
+        return found
+
+    def state_at(self, name: str, place: str) -> State:
+        """As `state`, for what was asked when it was at this `place`. Raises StateMoved if it is elsewhere by now."""
+        found = self.state(name)
+        if found.is_elsewhere(place):
+            raise StateMoved(name)
         return found
 
     def named(self, name: str) -> str:

@@ -125,8 +125,9 @@ async def _made(world: World, command: HoldCommand, hold_id: str) -> HoldRecord:
         until=now + command.span, reason=command.reason, thread=command.thread, incident=command.incident,
     )  # fmt: skip
     made = HoldRecord(
-        hold=hold, lock_uuid=new_uuid(hold_id, now), user_name=user, channel_name=channel, click=command.click
-    )
+        hold=hold, place=world.state(command.state).place, lock_uuid=new_uuid(hold_id, now), user_name=user,
+        channel_name=channel, click=command.click,
+    )  # fmt: skip
     return await save(world, made)
 
 
@@ -220,10 +221,10 @@ async def adopt(world: World, state: State, held: LockInfo, *, channel: str) -> 
     if said is None or not said.ref or said.until is None or not said.channel:
         return None
     known = await HOLDS.get(world, said.ref)
-    if known is not None and known.hold.state != state.name.name:
-        if known.hold.state in world.states:
-            return None
-        known = await HOLDS.update(world, said.ref, state=state.name.name) or known
+    if known is not None and known.hold.state != state.name.name and known.hold.state in world.states:
+        return None
+    if known is not None and (known.hold.state, known.place) != (state.name.name, state.place):
+        known = await HOLDS.update(world, said.ref, state=state.name.name, place=state.place) or known
     if known is not None and known.phase is HoldPhase.ENDED:
         return await end_again(world, known)
     if known is not None:
@@ -233,8 +234,8 @@ async def adopt(world: World, state: State, held: LockInfo, *, channel: str) -> 
         until=said.until, reason=said.reason, lock_id=held.id,
     )  # fmt: skip
     record = HoldRecord(
-        hold=hold, phase=HoldPhase.HELD, lock_uuid=held.id, user_name=said.user, channel_name=said.channel,
-        link=said.link, placed_at=held.created,
+        hold=hold, phase=HoldPhase.HELD, place=state.place, lock_uuid=held.id, user_name=said.user,
+        channel_name=said.channel, link=said.link, placed_at=held.created,
     )  # fmt: skip
     return await save(world, record)
 

@@ -482,7 +482,7 @@ async def _tell_late(world: World, record: HoldRecord, parts: list[PlaceRelease]
 
 
 async def _leave(world: World, record: HoldRecord) -> None:
-    """The state is not configured any more, so that its store cannot be reached."""
+    """The state is not configured any more, or in another place, so that its store cannot be reached."""
     if record.phase is HoldPhase.ENDED:
         await HOLDS.update(world, record.hold.id, open_until=None)
     note = "nothing was changed in its store; end it with terraform force-unlock if it is still there"

@@ -43,6 +43,7 @@ class HoldPhase(StrEnum):
 class HoldRecord:
     """`lock_uuid`, `user_name`, `channel_name` and `link` are what the lock says, and stay.
 
+    `place` is where the state was when it was asked for, empty in records of before.
     `click` is the delivery of the last click that changed it. `wanted` is the end that its asker has asked for,
     `warned` the end of which they were notified, `was_until` the end before the last one. `lift_by` wants someone
     else's hold lifted. `swaps` is the dead lock that it replaces. `parts` are the outcomes of the places, once the end
@@ -53,6 +54,7 @@ class HoldRecord:
 
     hold: Annotated[Hold, Inline()]
     phase: HoldPhase = HoldPhase.PLACING
+    place: str = ""
     lock_uuid: str
     user_name: str
     channel_name: str
@@ -182,4 +184,6 @@ async def start_look(world: World, record: HoldRecord, at: datetime | None = Non
 
 
 def state_of(world: World, record: HoldRecord) -> State | None:
-    return world.states.get(record.hold.state)
+    """None if it is not configured any more, at least not where it was."""
+    state = world.states.get(record.hold.state)
+    return None if state is None or state.is_elsewhere(record.place) else state

@@ -5,14 +5,15 @@ from __future__ import annotations
 from bot.core.hold import SHORTEST, USUALLY
 from bot.core.lock import LockPlace, PlaceRelease, ReleaseResult
 from bot.core.reports.hold import Hold
-from bot.core.reports.unlock import UnlockRequest
 from bot.ports.messenger import Posted
 from bot.usecases.hold.record import HOLDS, HoldPhase, HoldRecord, lock_info, names, new_uuid, save, secure
+from bot.usecases.request.record import UnlockRecord
 from bot.usecases.world import State, World
 
 
-async def begin(world: World, hold_id: str, request: UnlockRequest, by: str) -> HoldRecord:
-    """The hold that `by` wants in the lock's place; the same one at every try. Raises JournalAway, NotReplicated."""
+async def begin(world: World, unlock: UnlockRecord) -> HoldRecord:
+    """The hold that someone wants in the lock's place; the same one at every try. Raises JournalAway, NotReplicated."""
+    request, hold_id, by = unlock.request, unlock.hold, unlock.asker
     record, now = await HOLDS.get(world, hold_id), world.clock.now()
     span = request.hold_for or USUALLY
     if record is None:
@@ -24,8 +25,8 @@ async def begin(world: World, hold_id: str, request: UnlockRequest, by: str) -> 
             request=request.id,
         )  # fmt: skip
         made = HoldRecord(
-            hold=hold, lock_uuid=new_uuid(hold_id, now), user_name=user, channel_name=channel, link=link,
-            swaps=request.lock_id,
+            hold=hold, place=unlock.place, lock_uuid=new_uuid(hold_id, now), user_name=user, channel_name=channel,
+            link=link, swaps=request.lock_id,
         )  # fmt: skip
         record = await save(world, made)
     elif record.hold.until - now < max(SHORTEST, span / 2):  # an armed unlock may have waited long since the first try

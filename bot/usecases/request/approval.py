@@ -23,7 +23,7 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.request.announce import announce_click
-from bot.usecases.request.clicks import is_own, live, move, permit, start_release, write_down
+from bot.usecases.request.clicks import check_place, is_own, live, move, permit, start_release, write_down
 from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, is_done, show
 from bot.usecases.request.steps import WAITING, Step, advance
 from bot.usecases.world import World
@@ -57,6 +57,7 @@ async def _approved(world: World, record: UnlockRecord, user: str, covers: str, 
     request = record.request
     if user in {request.user, record.by}:
         raise NotPermitted("You asked for this unlock: a second person has to approve it. Nothing was changed.")
+    check_place(world, record)
     now = world.clock.now()
     if now > expires_at(world, record):
         limit = duration(world.policy.approval_timeout)
@@ -112,7 +113,7 @@ async def pending(world: World, request_id: str, since: str, tick: int) -> None:
         await _withdraw(world, request, UnlockStage.EXPIRED, f"nobody approved it within {limit}")
         return
     decision = await weigh(
-        world, world.state(request.state), lock_id=request.lock_id, user=record.asker,
+        world, world.state_at(request.state, record.place), lock_id=request.lock_id, user=record.asker,
         channel=request.channel,
     )  # fmt: skip
     if decision.is_gone(request.lock_id):

@@ -36,6 +36,16 @@ def is_own(record: UnlockRecord | KillRecord, click: str) -> bool:
     return bool(click) and record.click == click
 
 
+def check_place(world: World, record: UnlockRecord) -> None:
+    """Raises NotPermitted if the configuration has another place for the state than when this was asked."""
+    state = world.states.get(record.request.state)
+    if state is not None and state.is_elsewhere(record.place):
+        raise NotPermitted(
+            f"The configuration has another place for {record.request.state} and its lock than when this was asked. "
+            "Nothing was changed; ask again with /tflock unlock."
+        )
+
+
 async def permit(world: World, user: str, channel: str) -> Standing:
     """Turns a click away that the gate would refuse anyway, before it takes the request from the others."""
     standing = await world.standing(user, channel)

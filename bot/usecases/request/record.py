@@ -66,6 +66,7 @@ class UnlockRecord:
 
     An automatic one is armed by the bot and carried out `not_before` people had time to stop it.
     `click` is the delivery that brought it to its phase, empty where none did. An armed one was checked `ticks` times.
+    `place` is where the state was when it was asked for, empty in records of before.
     `wanted` are the findings that a second person was asked to approve, `covers` those that were approved. `sent` is
     set if a delete may have reached the store, `intended` are the places that held it before the first was sent. `hold`
     names the hold that this confirmation swaps the lock for.
@@ -73,6 +74,7 @@ class UnlockRecord:
 
     request: Annotated[UnlockRequest, Inline()]
     phase: RequestPhase = RequestPhase.SHOWN
+    place: str = ""
     when_safe: bool = False
     wanted: tuple[str, ...] = ()
     shown_again: bool = False

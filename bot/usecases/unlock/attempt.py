@@ -270,7 +270,7 @@ async def _intend(world: World, task: Task, decision: Decision, still_ours: Chec
     begun = "began to swap the lock of {} for a hold" if hold else "began to release the lock of {}"
     text, once = begun.format(request.state), f"releasing/{request.id}/{task.round}"
     if hold:
-        await begin(world, hold, request, task.by)
+        await begin(world, task.record)
     evidence = decided(world, request, decision, once=_once(task, decision))
     intent = draft_of(facts, world.clock.now(), task.by, text, once=once)
     _, (_, added) = await all_ended(still_ours(), world.journal.append_all(request.incident, (evidence, intent)))

@@ -178,7 +178,7 @@ async def _show_again(world: World, request_id: str) -> None:
         return
     request = record.request
     decision = await weigh(
-        world, world.state(request.state), lock_id=request.lock_id, user=record.asker,
+        world, world.state_at(request.state, record.place), lock_id=request.lock_id, user=record.asker,
         channel=request.channel,
     )  # fmt: skip
     if decision.is_gone(request.lock_id) or decision.store_is_busy:

@@ -71,7 +71,7 @@ def task_of(world: World, record: UnlockRecord | None) -> Task | None:
     began = max(at for at in (record.armed_at, record.confirmed_at, request.asked_at) if at is not None)
     return Task(
         request=request,
-        state=world.state(request.state),
+        state=world.state_at(request.state, record.place),
         phase=record.phase,
         by=record.asker,
         consent=_consent(record),

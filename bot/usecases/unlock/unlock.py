@@ -24,7 +24,7 @@ from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.record.lifecycle import observe
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.approval import start_waiting, waiting_for
-from bot.usecases.request.clicks import is_own, live, move, permit, start_release, start_ticks, write_down
+from bot.usecases.request.clicks import check_place, is_own, live, move, permit, start_release, start_ticks, write_down
 from bot.usecases.request.record import (
     UNLOCKS,
     RequestPhase,
@@ -106,7 +106,8 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
 
     wanted = waiting_for(decision.verdict)
     if earlier is None:
-        await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))
+        made = UnlockRecord(request=request, place=state.place, when_safe=command.when_safe, wanted=wanted)
+        await save_unlock(world, made)
     elif earlier.phase is not RequestPhase.SHOWN and not is_own(earlier, command.click):
         return report  # someone has clicked on it already
     posted = await show_first(world, report, "unlock", is_again=command.is_again)
@@ -154,7 +155,8 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
     if record is None or record.phase is not RequestPhase.SHOWN or record.shown_again:
         return
     request = record.request
-    decision = await weigh(world, world.state(request.state), lock_id=None, user=request.user, channel=request.channel)
+    state = world.state_at(request.state, record.place)
+    decision = await weigh(world, state, lock_id=None, user=request.user, channel=request.channel)
     lock = decision.inspection.lock
     if lock is not None:
         request = replace(request, lock_id=lock.id)
@@ -187,9 +189,11 @@ async def confirm_own(
     more, it refuses, and the buttons are there again. False, and no change, for any other click, also for one that
     would take the request from someone who has armed it or waits for an approval. Raises JournalAway.
     """
+    known = world.states.get(state)
+    mine = {"state": state, "lock_id": lock_id, "user": user, "ts": message, "wanted": ()}
     record = await advance(
         world, request_id, Step.CONFIRM, only_in={RequestPhase.SHOWN},
-        and_is={"state": state, "lock_id": lock_id, "user": user, "ts": message, "wanted": ()},
+        and_is={**mine, "place": known.place if known else ""},
         by=user, confirmed_at=world.clock.now(), click=click, hold_for=None, hold="",
     )  # fmt: skip
     if record is None:
@@ -208,6 +212,7 @@ async def confirm(
     """
     record = await live(world, request_id, lock_id, click=click)
     if not is_own(record, click):
+        check_place(world, record)
         if hold:
             check_can_swap(world.state(record.request.state))
         await permit(world, user, record.request.channel)
@@ -237,6 +242,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     if not is_own(record, click):
         if not record.request.lock_id:
             raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
+        check_place(world, record)
         await permit(world, user, record.request.channel)
         now = world.clock.now()
         record = await move(

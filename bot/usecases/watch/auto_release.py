@@ -115,7 +115,8 @@ async def _go_on(world: World, still_mine: Check) -> None:
 async def carry_on(world: World, request_id: str, *, worker: str) -> None:
     """The job of an announced release, at its time and with every sweep before. Raises as `wake`."""
     record = await UNLOCKS.get(world, request_id)
-    if record is not None and record.request.state not in world.states:
+    state = None if record is None else world.states.get(record.request.state)
+    if record is not None and (state is None or state.is_elsewhere(record.place)):
         await _withdraw(world, record.request, _NOT_CONFIGURED)
     else:
         await wake(world, request_id, worker=worker)
@@ -234,7 +235,7 @@ async def _request(
     request = UnlockRequest(
         id=world.new_id(), state=name, lock_id=lock.id, channel=channel, user=BOT, asked_at=now, incident=incident.id
     )
-    await save_unlock(world, UnlockRecord(request=request))
+    await save_unlock(world, UnlockRecord(request=request, place=state.place))
     await world.records.enlist(*_LISTED, request.id, at=now, ttl=REQUEST_TTL)
     before = await AUTO_RELEASES.get(world, key_of(request))
     changes = {"request": request.id, "times": before.times + 1 if before is not None else 1, "begun": None}
