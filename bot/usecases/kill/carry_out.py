@@ -22,7 +22,8 @@ from bot.core.reports.kill import KillReport, not_covered
 from bot.core.run import Cancelled, CancelResult, Phase, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
 from bot.usecases.kill.targets import ties_of, unseen_words
-from bot.usecases.request.record import KILLS, REQUEST_TTL, KillRecord, RequestPhase, show
+from bot.usecases.outbox import Outgoing, say_once
+from bot.usecases.request.record import KILLS, KillRecord, RequestPhase, show
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -216,10 +217,9 @@ async def remind(world: World, request_id: str, number: int) -> None:
     record = await KILLS.get(world, request_id)
     if record is None or record.restarted:
         return
-    if await world.records.once("reminded", f"{request_id}/{number}", ttl=REQUEST_TTL):
-        request, off = replace(record.request, ts="", thread=""), Switched(SwitchResult.DONE)
-        report = KillReport(request, KillStage.STILL_OFF, switched=off, source=record.pipeline.title)
-        await show(world.messenger, report)
+    request, off = replace(record.request, ts="", thread=""), Switched(SwitchResult.DONE)
+    report = KillReport(request, KillStage.STILL_OFF, switched=off, source=record.pipeline.title)
+    await say_once(world, Outgoing(request.channel, report, f"reminded/{request_id}/{number}"))
     await _remind_later(world, request_id, number + 1)
 
 

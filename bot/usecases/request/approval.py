@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.core.gate.approval import why_not_by_policy, why_not_second
 from bot.core.gate.case import Ruling, Verdict
+from bot.core.gate.inspection import Inspection
 from bot.core.gate.ownership import NOBODY_STARTED
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
@@ -28,6 +29,7 @@ from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, is_
 from bot.usecases.request.steps import WAITING, Step, advance
 from bot.usecases.world import World
 
+WITHDRAWN, CHANGED = "withdrawn", "changed"
 LOOK_AGAIN = timedelta(seconds=20)
 """How often a waiting request is looked at again."""
 
@@ -103,10 +105,13 @@ async def start_waiting(world: World, request: UnlockRequest, since: str = "", t
 async def pending(world: World, request_id: str, since: str, tick: int) -> None:
     """One look at a request that waits for a second person. Raises JournalAway, UpstreamError: then try again."""
     record = await UNLOCKS.get(world, request_id)
-    if record is None or record.phase not in WAITING or not record.wanted:
+    if record is not None and record.phase is RequestPhase.DONE and record.untold == WITHDRAWN:
+        await _tell_withdrawn(world, record)
+        return
+    if record is None or record.phase not in WAITING or not (record.wanted or record.untold):
         return
     request = record.request
-    if (record.approval_at.isoformat() if record.approval_at else "") != since:
+    if (record.approval_at.isoformat() if record.approval_at else "") != since and not record.untold:
         return  # another waiting has begun since, with looks of its own
     if world.clock.now() > expires_at(world, record):
         limit = duration(world.policy.approval_timeout)
@@ -118,6 +123,8 @@ async def pending(world: World, request_id: str, since: str, tick: int) -> None:
     )  # fmt: skip
     if decision.is_gone(request.lock_id):
         await _gone(world, request, decision)
+    elif record.untold and waiting_for(decision.verdict) == record.wanted:
+        await _tell_changed(world, record, decision)
     elif decision.store_is_busy or waiting_for(decision.verdict) == record.wanted:
         await start_waiting(world, request, since, tick + 1)  # a store that cannot be read now says nothing new
     else:
@@ -173,23 +180,37 @@ async def _withdraw(
     inspection_of: Decision | None = None,
 ) -> None:
     """Ends the request, unless someone has sent it on its way meanwhile."""
-    if await advance(world, request.id, Step.DECLINE, wanted=()) is None:
-        return
-    text = f"the request to unlock {request.state} is withdrawn: {why}"
+    moved = await advance(world, request.id, Step.DECLINE, wanted=(), outcome=stage, note=why, untold=WITHDRAWN)
+    if moved is not None:
+        inspection = inspection_of.inspection if inspection_of is not None else None
+        await _tell_withdrawn(world, moved, inspection, now_held_by)
+
+
+async def _tell_withdrawn(
+    world: World, record: UnlockRecord, inspection: Inspection | None = None, now_held_by: LockInfo | None = None
+) -> None:
+    """Once more from its first line, where Redis or Slack was away: the look that found it may not come again."""
+    request, stage = record.request, record.outcome or UnlockStage.EXPIRED
+    text = f"the request to unlock {request.state} is withdrawn: {record.note}"
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
     await write_down(world, request, facts, "tflock", text, once=f"withdrawn/{request.id}")
-    inspection = inspection_of.inspection if inspection_of is not None else None
-    note: Phrase = (why,)
+    note: Phrase = (record.note,)
     await show(world.messenger, UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
+    await UNLOCKS.update(world, request.id, only_if=("untold", (WITHDRAWN,)), untold="")
 
 
 async def changed(world: World, request: UnlockRequest, decision: Decision) -> None:
     """Shows the new checklist. What was shown before can no longer be approved."""
-    verdict = decision.verdict
-    now = world.clock.now()
-    if await advance(world, request.id, Step.CHECK_AGAIN, wanted=waiting_for(verdict), approval_at=now) is None:
-        return
-    once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
+    wanted, now = waiting_for(decision.verdict), world.clock.now()
+    moved = await advance(world, request.id, Step.CHECK_AGAIN, wanted=wanted, approval_at=now, untold=CHANGED)
+    if moved is not None:
+        await _tell_changed(world, moved, decision)
+
+
+async def _tell_changed(world: World, record: UnlockRecord, decision: Decision) -> None:
+    """As `_tell_withdrawn`."""
+    request, verdict, at = record.request, decision.verdict, record.approval_at or record.request.asked_at
+    once = f"withdrawn/{request.id}/{at.timestamp():.0f}"
     text = f"what an approval of the unlock of {request.state} would rest on has changed; it is checked again"
     stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
@@ -198,6 +219,7 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     approval = world.approvers(request.state)
     report = UnlockReport(request, stage, decision.inspection, verdict, note=note, approval=approval)
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
-        report = replace(report, until=now + world.policy.approval_timeout)
-        await start_waiting(world, request, now.isoformat())
+        report = replace(report, until=at + world.policy.approval_timeout)
+        await start_waiting(world, request, at.isoformat())
     await show(world.messenger, report)
+    await UNLOCKS.update(world, request.id, only_if=("untold", (CHANGED,)), untold="")

@@ -15,6 +15,7 @@ import structlog
 from bot.core.codec import Inline
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import PlaceKind
+from bot.core.people import BOT
 from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.reports.in_flight import Flight
 from bot.core.reports.kill import KillReport, KillRequest
@@ -69,7 +70,8 @@ class UnlockRecord:
     `place` is where the state was when it was asked for, empty in records of before.
     `wanted` are the findings that a second person was asked to approve, `covers` those that were approved. `sent` is
     set if a delete may have reached the store, `intended` are the places that held it before the first was sent. `hold`
-    names the hold that this confirmation swaps the lock for.
+    names the hold that this confirmation swaps the lock for. `untold` is what a look has found and its message may not
+    show yet: `withdrawn`, or `changed`.
     """
 
     request: Annotated[UnlockRequest, Inline()]
@@ -105,6 +107,7 @@ class UnlockRecord:
     throttled: int | None = None
     took: timedelta | None = None
     hold: str = ""
+    untold: str = ""
 
     @property
     def asker(self) -> str:
@@ -292,7 +295,8 @@ async def show_first(world: World, report: UnlockReport | KillReport, kind: str,
 async def show(messenger: Messenger, report: UnlockReport | KillReport) -> Posted:
     """Posts the request's message, or updates it if there is one. Raises UpstreamError.
 
-    An outcome is posted again where that message was deleted or cannot be changed any more.
+    An outcome is posted again where that message was deleted or cannot be changed any more, and written to the asker
+    where the channel takes no message any more: it was archived, or the bot removed from it.
     """
     request = report.request
     if request.ts:
@@ -305,4 +309,10 @@ async def show(messenger: Messenger, report: UnlockReport | KillReport) -> Poste
             log.warning("message.posted_again", request=request.id, detail=error.detail)
         else:
             return posted
-    return await messenger.post(request.channel, report, thread=request.thread)
+    try:
+        return await messenger.post(request.channel, report, thread=request.thread)
+    except Final as error:
+        if request.user == BOT or report.stage in _PASSING:
+            raise
+        log.warning("message.posted_to_asker", request=request.id, detail=error.detail)
+        return await messenger.post(request.user, report)

@@ -53,6 +53,7 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
         by=task.by,
         approver="",
         approval_at=now,
+        untold="",
         wanted=tuple(report.verdict.wants_approval) if report.verdict else (),
     )
     if moved is not None:
@@ -108,7 +109,8 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
     may_ask_again = report.stage in _MAY_ASK_AGAIN and not task.request.is_automatic
     await has_ended(world, task.request)
     # last: until here a worker that takes the request up after a crash tells the rest of it
-    await advance(world, task.request.id, Step.OFFER_AGAIN if may_ask_again else Step.CLOSE, by="", approver="")
+    step = Step.OFFER_AGAIN if may_ask_again else Step.CLOSE
+    await advance(world, task.request.id, step, by="", approver="", untold="")
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
 
 
