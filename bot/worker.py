@@ -20,6 +20,7 @@ from bot.core.instants import stamp
 from bot.core.phrase import Quoted
 from bot.core.reports.report import Notice
 from bot.errors import JournalAway, Passing, TflockError, UnknownState, UpstreamError
+from bot.usecases import outbox
 from bot.usecases.export import deliver, followups, incident_export, tickets
 from bot.usecases.hold import keep
 from bot.usecases.kill import carry_out
@@ -152,6 +153,10 @@ _JOBS = (
     DurableJob("followups", followups.show, {"incident_id": str, "version": str}, _in_incident),
     DurableJob(
         "ticket", tickets.file, {"incident_id": str, "key": str, "user": str}, _in_incident, knows_last_try=True
+    ),
+    DurableJob(
+        "answer", outbox.answer_late,
+        {"channel": str, "user": str, "thread": str, "headline": str, "words": str}, about="user",
     ),
     DurableJob("waiting", waiting_list.look, {"state": str}),
     DurableJob("hold", keep.look, {"hold_id": str}, knows_worker=True),

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import structlog
 
 from bot.core.nearest import did_you_mean
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, plain
+from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
 from bot.errors import (
     Denied,
@@ -67,6 +68,19 @@ async def _tell(world: World, command: str, asker: Asker, error: Exception) -> N
         await answer(world.messenger, asker, notice)
     except UpstreamError as slack:
         log.error("command.not_answered", reference=reference, detail=slack.detail)  # noqa: TRY400 - no bug to trace
+        if slack.passes and command != "home":
+            await answer_later(world, asker, notice, reference)
+
+
+async def answer_later(world: World, asker: Asker, notice: Notice, reference: str) -> None:
+    """By a worker, when Slack takes messages again: it may ask for patience for minutes."""
+    found_by = (f"Reference {notice.reference}",) if notice.reference else ()
+    words = "\n".join((*map(plain, notice.lines), *found_by))
+    said = (asker.channel, asker.user, asker.thread, redact(notice.headline), redact(words))
+    try:
+        await world.jobs.start("answer", *said, key=f"answer:{reference}")
+    except JournalAway as away:
+        log.error("command.not_answered", reference=reference, detail=str(away))  # noqa: TRY400 - no bug to trace
 
 
 def notice_of(command: str, error: Exception, reference: str) -> Notice:

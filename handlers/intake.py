@@ -216,3 +216,5 @@ async def _say_left(delivery: Delivery, why: Phrase, world: World) -> None:
         await answer(world.messenger, asker, notice)
     except UpstreamError as slack:
         log.error("command.not_answered", command=command, detail=slack.detail)  # noqa: TRY400 - no bug to trace
+        if slack.passes:
+            await boundary.answer_later(world, asker, notice, world.new_id())

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from bot.core.reports.report import Notice
 from bot.errors import Final
 from bot.ports.messenger import Posted, Report
 from bot.usecases.shelf import Shelf
@@ -37,6 +38,18 @@ class Sent:
 
 
 _SAID = Shelf("said", Sent, timedelta(days=30))
+
+
+async def answer_late(world: World, channel: str, user: str, thread: str, headline: str, words: str) -> None:
+    """What someone could not be told while Slack took nothing: to them alone, in the channel or else in their DM.
+
+    Raises Passing: then try again.
+    """
+    notice = Notice(headline, tuple((line,) for line in words.split("\n")))
+    try:
+        await world.messenger.whisper(channel, user, notice, thread=thread)
+    except Final:
+        await world.messenger.post(user, notice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from bot.errors import (
     Throttled,
     UnknownState,
     Unreachable,
+    UpstreamError,
 )
+from bot.worker import run_job
 from handlers import boundary
 
 FORESEEN = {
@@ -101,6 +103,35 @@ async def test_an_error_while_slack_takes_no_answer_is_logged_with_its_reference
 
     unanswered = [entry for entry in office.logs if entry["event"] == "command.not_answered"]
     assert unanswered[0]["reference"] == next(e["reference"] for e in office.logs if e["event"] == "command.broke")
+
+
+@pytest.mark.parametrize("name", [*FORESEEN, "a bug"])
+async def test_what_slack_does_not_take_for_a_while_is_told_by_a_worker_later(office, name):
+    """It may ask for patience for minutes. What was acked is answered all the same."""
+    error = (FORESEEN.get(name) or (UNFORESEEN["a bug"],))[0]
+    office.slack.refuse("*", "internal_error", times=None)
+    await boundary.run(office.world, "unlock", office.asker(), failing(error))
+    (job,) = office.world.jobs.waiting.values()
+    with pytest.raises(UpstreamError):
+        await run_job(office.world, job.name, job.args, attempt=1, worker="w1")
+    assert office.told() == []
+
+    office.slack.heal()
+    await run_job(office.world, job.name, job.args, attempt=2, worker="w1")
+    await boundary.run(office.world, "unlock", office.asker(), failing(error))
+
+    late, now = office.told()
+    assert now.split("\n")[0] in late
+    assert "othing was changed" in late
+    assert ("eference" in late) is ("eference" in now)
+
+
+async def test_what_slack_never_takes_is_not_tried_later(office):
+    office.slack.refuse("*", "invalid_auth", times=None)
+
+    await boundary.run(office.world, "unlock", office.asker(), failing(ZeroDivisionError()))
+
+    assert not office.world.jobs.waiting
 
 
 async def test_without_redis_work_is_done_all_the_same(office):

@@ -42,6 +42,7 @@ QUEUED_BY_THE_FIRST_VERSION = {
     "deliver": ("inc-1", "hash", "s3"),
     "followups": ("inc-1", "hash"),
     "ticket": ("inc-1", "key", "U0QUINN"),
+    "answer": ("C0INC", "U0QUINN", "", "Slack didn't respond as expected", "Nothing was changed."),
     "waiting": ("staging",),
     "hold": ("id1",),
 }
