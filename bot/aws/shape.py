@@ -33,7 +33,7 @@ def demand(client: Any) -> Any:
     return client
 
 
-def _document(response_dict: dict[str, Any], **_: object) -> None:
+def _document(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
     if not _is_success(response_dict):
         return
     try:
@@ -42,6 +42,8 @@ def _document(response_dict: dict[str, Any], **_: object) -> None:
         raise ResponseParserError("the answer is not JSON") from error
     if not isinstance(found, dict):
         raise ResponseParserError("the answer is not a JSON object")
+    if found and not found.keys() & operation_model.output_shape.members.keys():
+        raise ResponseParserError("the answer is an error with the status of a success")
 
 
 def _listing(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:

@@ -453,9 +453,11 @@ class Client:
     def _check(self, response: httpx.Response, about: str, doing: str, needs: str) -> None:
         """Raises for every answer but a success, by the system's own table and then by everyone's."""
         is_stranger = self._is_stranger(response)
-        if response.is_success and not is_stranger:
-            return
         deed = f"{doing} {about}" if doing else about
+        if response.is_success and not is_stranger:
+            if _is_page(response):  # of a gateway, which may not even have asked the system
+                raise Failed(Trouble.GARBLED, f"a page came in place of {self.system}'s answer ({deed})")
+            return
         no = Refusal(self.system, response, about, deed, needs, self.clock.now())
         status = codes.UNAUTHORIZED if is_stranger else response.status_code
         tables = (self._errors(no), _everywhere(no))
@@ -464,6 +466,11 @@ class Client:
 
 _ALWAYS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive", "User-Agent": "tflock"}
 _OF_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def _is_page(response: httpx.Response) -> bool:
+    is_html = response.headers.get("content-type", "").lower().startswith("text/html")
+    return is_html and response.content.lstrip()[:1] == b"<"
 
 
 def _size(response: httpx.Response) -> int | None:

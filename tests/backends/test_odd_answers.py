@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Found, Unseen
-from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent
+from bot.core.hold import HoldWords, hold_info
+from bot.core.lock import PlaceKind, ReleaseResult, StateAbsent, TakeResult
 from tests.worlds.clocks import WallClock
 from tests.worlds.proxy import Answer
 
@@ -36,8 +37,15 @@ PAGES = {
     "a broken gateway": Answer(502, HTML, {"Content-Type": "text/html"}),
     "bytes": Answer(200, b"\xff\xfe\x00\x01", JSON),
 }
+ERRORS = {
+    "an error of DynamoDB's": Answer(
+        200, b'{"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "again"}', JSON
+    ),
+    "an error of a gateway's": Answer(200, b'{"message": "Forbidden"}', JSON),
+}
 ITEMS = {
     **PAGES,
+    **ERRORS,
     "a list": Answer(200, b"[]", JSON),
     "null": Answer(200, b"null", JSON),
     "a text": Answer(200, b'"Item"', JSON),
@@ -131,13 +139,13 @@ async def test_a_state_whose_versions_are_answered_oddly_was_not_never_written(c
     assert isinstance((await cloud.backend().read_state()).state.value, StateAbsent)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *ERRORS])
 async def test_an_odd_answer_to_a_delete_is_no_release(cloud, name):
     lock = cloud.lock()
     await cloud.aws.hold(KEY, lock.text, item=True, file=False)
     backend = cloud.backend(use_lockfile=False)
     (place,) = (await backend.read_lock()).held
-    cloud.proxy.fault("dynamodb:DeleteItem", PAGES[name])
+    cloud.proxy.fault("dynamodb:DeleteItem", ITEMS[name])
 
     released = await backend.release(place)
 
@@ -145,6 +153,40 @@ async def test_an_odd_answer_to_a_delete_is_no_release(cloud, name):
     assert (await cloud.aws.lock_ids(KEY))["item"] == lock.id
     cloud.proxy.lift_all()
     assert (await backend.release(place)).result is ReleaseResult.RELEASED
+
+
+@pytest.mark.parametrize("name", ["nothing", "a page", "an error with the status of a success"])
+async def test_an_odd_answer_to_the_delete_of_an_object_is_no_release(cloud, name):
+    """S3 answers a delete that it has carried out with 204 and nothing else; a page with 200 is someone else's."""
+    lock = cloud.lock()
+    await cloud.aws.hold(KEY, lock.text, item=False, file=True)
+    backend = cloud.backend(dynamodb_table=None)
+    (place,) = (await backend.read_lock()).held
+    cloud.proxy.fault("s3:DeleteObject", PAGES[name])
+
+    released = await backend.release(place)
+
+    assert released.result is not ReleaseResult.RELEASED
+    assert (await cloud.aws.lock_ids(KEY))["file"] == lock.id
+    cloud.proxy.lift_all()
+    assert (await backend.release(place)).result is ReleaseResult.RELEASED
+
+
+@pytest.mark.parametrize("kind", [PlaceKind.FILE, PlaceKind.ITEM])
+@pytest.mark.parametrize("name", ["nothing", "no content", "an error with the status of a success"])
+async def test_an_odd_answer_to_a_write_is_no_hold(cloud, name, kind):
+    backend = cloud.backend(**({"dynamodb_table": None} if kind is PlaceKind.FILE else {"use_lockfile": False}))
+    wanted = hold_info(
+        f"{kind}-1", HoldWords("id1", "quinn", "inc", "", WallClock().now(), ""), created=WallClock().now(), path="p"
+    )
+    cloud.proxy.fault("s3:PutObject", PAGES[name])
+    cloud.proxy.fault("dynamodb:PutItem", PAGES[name])
+
+    took = await backend.take(kind, wanted)
+
+    assert took.result is not TakeResult.TAKEN
+    cloud.proxy.lift_all()
+    assert (await backend.take(kind, wanted)).result is TakeResult.TAKEN
 
 
 JSONS = st.recursive(

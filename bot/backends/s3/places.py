@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from bot.aws.errors import AwsError, translated
@@ -127,14 +128,16 @@ class FilePlace:
     def delete(self, fence: str, send_by: SendBy | None = None) -> None:
         """Deletes the object if its ETag is the fence."""
         with translated(self.deletes, self.target), _in_time(send_by):
-            self.client().delete_object(Bucket=self.bucket, Key=self.key, IfMatch=fence)
+            answer = self.client().delete_object(Bucket=self.bucket, Key=self.key, IfMatch=fence)
+            if answer["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NO_CONTENT:
+                raise ValueError("a page or an error in place of the answer")
 
     def put(self, text: str, fence: str | None, send_by: SendBy | None = None) -> None:
         """Writes the object if its ETag is the fence, or, without one, if there is no object."""
         condition = {"IfNoneMatch": "*"} if fence is None else {"IfMatch": fence}
         body = {"Body": text.encode(), "ContentType": "application/json"}  # the type that Terraform gives it
         with translated(self.puts, self.target), _in_time(send_by):
-            self.client().put_object(Bucket=self.bucket, Key=self.key, **body, **condition)
+            _said(self.client().put_object(Bucket=self.bucket, Key=self.key, **body, **condition), "ETag", str)
 
     def shown_by(self, error: AwsError) -> LockPlace | None:  # noqa: ARG002 - the same face as the item's
         """None: S3 says nothing of the object that made the condition fail."""

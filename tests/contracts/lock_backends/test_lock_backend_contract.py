@@ -14,6 +14,8 @@ from bot.core.lock import ReleaseResult
 from tests.worlds.own_time import own_time
 from tests.worlds.proxy import Answer, Cut, Delay, Deny, Meanwhile, Throttle
 
+PAGE = b"<!doctype html><html><body>Please log in</body></html>"
+
 
 def test_every_backend_is_held_to_this_contract(backends, backends_with_a_world):
     assert backends_with_a_world == backends
@@ -386,6 +388,21 @@ async def test_a_release_is_not_known_if_the_reading_after_it_fails_too(world):
     assert outcome.result is ReleaseResult.NOT_KNOWN
     assert outcome.detail
     assert await world.stands(place.kind) == lock.text
+
+
+async def test_a_page_in_place_of_the_answer_to_a_release_is_no_release(world):
+    """With the status of a success: a gateway wants someone to log in, and the store has never heard of it."""
+    await world.take(world.lock())
+    backend = world.backend()
+    (place, *_) = (await backend.read_lock()).held
+    fault = world.proxy.fault(world.deletes(place.kind), Answer(200, PAGE, {"Content-Type": "text/html"}))
+
+    released = await backend.release(place)
+
+    assert released.result is not ReleaseResult.RELEASED
+    assert await world.stands(place.kind) is not None
+    fault.lift()
+    assert (await backend.release(place)).result is ReleaseResult.RELEASED
 
 
 async def test_a_release_that_is_never_answered_is_not_known_while_the_lock_is_there(world):
