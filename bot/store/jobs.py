@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -76,21 +77,25 @@ class DocketJobs:
     async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
         if not self.connected:
             raise self.trouble or JournalAway(_AWAY)
-        try:
+        async with _answering():
             await self._docket.add(name, when=at, key=key)(*args)
-        except (RedisError, RedisClusterException, OSError) as error:
-            raise refused(error) or JournalAway(_AWAY) from error
 
     async def again_now(self, names: Iterable[str]) -> None:
         """Runs periodic jobs now: after the clock was set back, they would else wait until it is as late again."""
         for name in names:
-            try:
+            async with _answering():
                 await self._docket.replace(name, when=datetime.now(UTC), key=name)()
-            except (RedisError, RedisClusterException, OSError) as error:
-                raise refused(error) or JournalAway(_AWAY) from error
 
     async def cancel(self, key: str) -> None:
-        try:
+        async with _answering():
             await self._docket.cancel(key)
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """As `answering`: pydocket's own connections may be silent for longer."""
+    async with answering():
+        try:
+            yield
         except (RedisError, RedisClusterException, OSError) as error:
             raise refused(error) or JournalAway(_AWAY) from error
