@@ -138,7 +138,7 @@ async def test_killed_while_it_released_the_lock_all_is_recorded(around, termina
 
 async def test_it_still_answers_after_the_unlock_and_says_what_it_rests_on(around, terminal, workspace):
     write(workspace, c=600)
-    await killed_apply(around, workspace, when=has_made(2))
+    await killed_apply(around, workspace, when=has_made(3))
     lock = (await terminal.run("status", "staging", "--json")).document["lock"]["id"]
     await unlocked(workspace, lock)
 
