@@ -86,10 +86,6 @@ class DocketJobs:
             async with _answering():
                 await self._docket.replace(name, when=datetime.now(UTC), key=name)()
 
-    async def cancel(self, key: str) -> None:
-        async with _answering():
-            await self._docket.cancel(key)
-
 
 @asynccontextmanager
 async def _answering() -> AsyncIterator[None]:

@@ -42,7 +42,7 @@ async def redis(directory, make_client):
 
 
 async def work_as_the_bot_does(url):
-    """Jobs now, later, again, taken back and done by a worker that beats its heart; what is left is waited for."""
+    """Jobs now, later, again and done by a worker that beats its heart; what is left is waited for."""
     done, tried = asyncio.Event(), []
 
     async def job(*args: str) -> None:
@@ -55,8 +55,6 @@ async def work_as_the_bot_does(url):
     async with asyncio.timeout(60), docket:
         jobs = DocketJobs(docket)
         jobs.connected = True
-        await jobs.start("job", "taken back", key="a", at=datetime.now(UTC) + timedelta(hours=1))
-        await jobs.cancel("a")
         await jobs.start("job", "first", key="b")
         await jobs.start("job", "last", key="c", at=datetime.now(UTC) + timedelta(milliseconds=200))
         async with Worker(docket, redelivery_timeout=timedelta(seconds=1)) as worker:

@@ -124,9 +124,6 @@ class MemoryJobs:
         await self.switchboard.pass_through(f"start {name}")
         self.waiting.setdefault(key, Waiting(name, args, key, at or self.clock.now()))
 
-    async def cancel(self, key: str) -> None:
-        self.waiting.pop(key, None)
-
     def due(self) -> Waiting | None:
         """Takes the next job whose time has come."""
         ready = [job for job in self.waiting.values() if job.at <= self.clock.now()]
