@@ -6,7 +6,7 @@ runs of all the time in question are read once for a lock, and those that were s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -42,6 +42,10 @@ class OldRuns:
 
     def __init__(self) -> None:
         self._known: dict[Pipeline, _Known] = {}
+
+    def keep(self, pipelines: Collection[Pipeline]) -> None:
+        """Forgets all others."""
+        self._known = {pipeline: known for pipeline, known in self._known.items() if pipeline in pipelines}
 
     async def ended(
         self,

@@ -73,6 +73,8 @@ class GitHubActions:
         branch = pipeline.get("branch")
         entries = await self._entries(pipeline, since)
         self._guesses[pipeline] = min(_MOST_GUESSED, max(1, -(-len(entries) // self._per_page)))
+        if len(self._guesses) > len(self.configured.pipelines):
+            self._forget_retired()
         runs = (run_from(entry, pipeline) for entry in entries)
         return [run for run in runs if not branch or run.branch in {"", branch}]
 
@@ -147,6 +149,13 @@ class GitHubActions:
             read=lambda run_id: self.client.get_object(f"{_repo_path(pipeline)}/actions/runs/{run_id}", about),
             read_all=lambda: self._api.completed_runs(path, about, params, since=far, until=young),
         )
+
+    def _forget_retired(self) -> None:
+        """Pipelines go with the states that a pattern found and that are no longer there."""
+        configured = self.configured.pipelines
+        self._guesses = {pipeline: guess for pipeline, guess in self._guesses.items() if pipeline in configured}
+        self._busy = {pipeline for pipeline in self._busy if pipeline in configured}
+        self._old.keep(configured)
 
     async def _jobs(self, ref: RunRef) -> list[Json] | str:
         """The jobs of all attempts, or why they could not be read."""

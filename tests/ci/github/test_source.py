@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -262,6 +263,23 @@ async def test_of_a_busy_workflow_a_re_run_that_completed_before_anybody_looked_
         (ended,) = value(await source.runs(update, since=ago(hours=3)))
         assert (int(ended.ref.id), ended.phase, ended.ended_at) == (old.id, Phase.ENDED, ago(minutes=1))
     assert value(await make_source(per_page=1).runs(update, since=ago(seconds=30))) == ()
+
+
+async def test_of_busy_workflows_only_those_that_are_configured_now_are_remembered(github, make_source, deploy, update):
+    github.most_shown = 10
+    for pipeline, hour in itertools.product((deploy, update), range(25)):
+        branch = pipeline.get("branch") or "main"
+        old = github.runs.start_run(REPO, pipeline.get("workflow"), at=ago(days=10, hours=hour), branch=branch)
+        github.runs.finish(old.id, at=ago(days=10, hours=hour))
+    configured = [deploy]
+    source = make_source(per_page=1, pipelines=configured)
+    assert ids(await source.runs(deploy, since=ago(hours=3))) == []
+    configured[:] = [update]
+
+    assert ids(await source.runs(update, since=ago(hours=3))) == []
+
+    known = source.ci
+    assert [set(known._guesses), known._busy, set(known._old._known)] == [{update}] * 3
 
 
 async def test_of_a_busy_workflow_a_run_that_changed_status_between_two_lists_is_listed(busy, github, update):
