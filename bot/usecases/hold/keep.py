@@ -106,7 +106,9 @@ async def tend(world: World) -> None:
     now = world.clock.now()
     for record in await unsettled_holds(world):
         if record.phase is not HoldPhase.HELD or _due_at(record) <= now or record.ticks == 0:
-            await start_look(world, record, now)
+            # the look after one that has ended is most likely in the queue, and stays one
+            at = _next_at(world, record) if record.phase is HoldPhase.ENDED else now
+            await start_look(world, record, at)
 
 
 async def end_overdue(world: World, seen: Mapping[str, LockSeen], incidents: Mapping[str, Incident]) -> None:

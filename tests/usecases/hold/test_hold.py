@@ -15,6 +15,7 @@ from bot.core.reports.hold import HoldEnd, HoldReport, HoldStage
 from bot.core.reports.report import Notice
 from bot.errors import JournalAway, NotPermitted, Unreachable
 from bot.usecases.hold import ask as holds
+from bot.usecases.hold import keep
 from bot.usecases.hold.record import HOLDS, HoldPhase
 from bot.worker import PERIODIC
 from tests.worlds.memory.memory import S3_LIKE, WORKER, MemoryLockBackend, Throttle, lock_text
@@ -286,6 +287,20 @@ def test_a_slack_that_does_not_answer_ends_no_hold_before_its_time_and_keeps_non
 
     assert set(during) == set(paper.kinds)
     assert standing(paper) == {}
+
+
+def test_the_look_after_a_hold_that_has_ended_is_started_again_if_it_was_lost_and_else_stays_one(paper):
+    hold_id = hold(paper)
+    paper.pass_time(31 * 60)
+    record, there = record_of(paper, hold_id), set(paper.jobs.waiting)
+    assert (record.phase, record.is_settled, len(there)) == (HoldPhase.ENDED, False, 1)
+
+    paper.run(keep.tend(paper.ports))
+    kept = set(paper.jobs.waiting)
+    paper.jobs.waiting.clear()
+    paper.run(keep.tend(paper.ports))
+
+    assert kept == set(paper.jobs.waiting) == there
 
 
 def test_a_hold_that_force_unlock_has_ended_is_told_and_nothing_else_is_touched(paper):
