@@ -115,19 +115,33 @@ class Rejected(Final):
 
 
 class JournalAway(TflockError):
-    """Redis cannot be read or written. No timeline, no unlock."""
+    """Redis cannot be read or written. No timeline, no unlock. `in_short` is why, as the end of a sentence."""
+
+    in_short = "the timeline (Redis) is away"
+
+    @property
+    def with_fix(self) -> str:
+        """For the people who run tflock."""
+        return str(self)
 
 
 class JournalRefused(JournalAway):
-    """Redis answered, and does not do what the timeline and the jobs need. `fix` is for the people who run tflock."""
+    """Redis answered, and does not do what the timeline and the jobs need. `said` are its own words."""
 
-    def __init__(self, detail: str, fix: str) -> None:
-        super().__init__(detail)
+    def __init__(self, what: str, fix: str, said: str = "") -> None:
+        super().__init__(f"{what}: {said}" if said else what)
+        self.in_short = what
         self.fix = fix
+
+    @property
+    def with_fix(self) -> str:
+        return f"{self}; {self.fix}"
 
 
 class NotReplicated(JournalAway):
     """It was written to Redis, which has replicas, and none of them confirmed it in time."""
+
+    in_short = "no replica of Redis confirms what is written"
 
 
 class ChainBroken(TflockError):

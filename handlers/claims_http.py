@@ -64,9 +64,10 @@ def _answering(token: SecretStr | None, work: Handler) -> Handler:
         except _Refusal as refusal:
             log.info("claim.refused", status=int(refusal.status), reason=refusal.words)
             return _error(refusal.status, refusal.words)
-        except JournalAway:
-            log.warning("claim.not_recorded")
-            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Redis is away: nothing was recorded; try again in a while")
+        except JournalAway as error:
+            log.warning("claim.not_recorded", why=str(error))
+            words = f"{error.in_short}: nothing was recorded; try again in a while"
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, words)
 
     return handle
 

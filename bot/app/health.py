@@ -86,7 +86,7 @@ class Health:
         except JournalAway as error:
             self._is_refused = isinstance(error, JournalRefused)
             room = "" if self._bot.config.redis_url else await asyncio.to_thread(trouble_at, VAR)
-            return words_of(error) + (f"; {room}" if room else "")
+            return error.with_fix + (f"; {room}" if room else "")
         return ""
 
     async def slack(self) -> str:
@@ -100,14 +100,14 @@ class Health:
         """Whether a worker beats its heart (this process's own, where it runs jobs) and periodic jobs are done."""
         jobs, docket, now = self._bot.jobs, self._bot.docket, self._clock()
         if not jobs.connected:
-            return words_of(jobs.trouble) if jobs.trouble else "the job queue in Redis is not connected"
+            return jobs.trouble.with_fix if jobs.trouble else "the job queue in Redis is not connected"
         try:
             async with asyncio.timeout(DEADLINE):  # pydocket's connections wait as long as Redis is silent
                 names = {worker.name for worker in await docket.workers()}
             is_done = await periodic_job_ended(self._bot.world)
         except Exception as error:  # noqa: BLE001 - pydocket raises what redis-py does, and more
             known = refused(error)
-            return words_of(known) if known else f"the job queue cannot be read: {type(error).__name__}"
+            return known.with_fix if known else f"the job queue cannot be read: {type(error).__name__}"
         if self._bot.worker_name in names if self._run_jobs else names:
             self._worker_seen = now
         elif now - self._worker_seen > PATIENCE:
@@ -120,9 +120,9 @@ class Health:
         try:
             missing = await self._missing()
         except JournalAway as error:
-            return words_of(error)
+            return error.with_fix
         if missing:
-            return words_of(refusal_of(missing))
+            return refusal_of(missing).with_fix
         return "this process takes no jobs" if self._run_jobs else "no worker runs: start `tflock worker`"
 
     async def clock(self) -> str:
@@ -175,7 +175,3 @@ class Jumps:
 
 def _steady() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def words_of(error: JournalAway) -> str:
-    return f"{error}; {error.fix}" if isinstance(error, JournalRefused) else str(error)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from bot import worker
 from bot.app.connections import ConnectionLimits, Connections
-from bot.app.health import Health, words_of
+from bot.app.health import Health
 from bot.app.rereading import heeding_hangups
 from bot.app.web import web_app, worker_app
 from bot.app.wiring import Bot, build, ended
@@ -162,7 +162,7 @@ async def _tend(bot: Bot, health: Health, stopping: asyncio.Event, *, run_jobs: 
             known = error if isinstance(error, JournalAway) else None
             bot.jobs.trouble = known or JournalAway(f"the job queue does not start: {type(error).__name__}")
             if known is None or isinstance(known, JournalRefused):  # `health` finds out itself that Redis is away
-                health.telling.tell("jobs", words_of(bot.jobs.trouble))
+                health.telling.tell("jobs", bot.jobs.trouble.with_fix)
         finally:
             bot.jobs.connected = False
         if not stopping.is_set():

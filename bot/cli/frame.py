@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import typer
 
 from bot.core.record.redact import redact, redacted
-from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
+from bot.errors import ChainBroken, ConfigInvalid, JournalAway, TflockError, UnknownState
 
 if TYPE_CHECKING:
     from bot.config.settings import Config
@@ -61,6 +61,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         fail(f"There is no state called {error.name}.{meant} Configured: {known}{more}{left_out}", WRONG)
     except ConfigInvalid as invalid:
         fail("\n".join(invalid.problems), WRONG)
+    except JournalAway as error:
+        fail(error.with_fix, FAILED)
     except TflockError as error:
         fail(str(error), FAILED)
 

@@ -72,17 +72,17 @@ async def show_recovery(config: Config, state: str, *, run_url: str, as_json: bo
 
 
 async def _show_all(world: World, *, as_json: bool) -> int:
-    seen, is_away = await asyncio.gather(overview(world), world.is_journal_away())
-    report = replace(seen, journal_away=is_away)
+    seen, trouble = await asyncio.gather(overview(world), world.journal_trouble())
+    report = replace(seen, journal_trouble=trouble)
     output(to_json(report) if as_json else overview_lines(report))
     return OK if all(_is_known(lock) for _, lock in report.states) else FAILED
 
 
 async def _show(world: World, name: str, *, as_json: bool) -> int:
-    inspection, is_away, requests = await asyncio.gather(
-        inspect(world, world.state(name), without_claims=True), world.is_journal_away(), requests_of(world, name)
+    inspection, trouble, requests = await asyncio.gather(
+        inspect(world, world.state(name), without_claims=True), world.journal_trouble(), requests_of(world, name)
     )
-    report, left_out = await _concluded(world, inspection, is_away=is_away)
+    report, left_out = await _concluded(world, inspection, trouble)
     report = replace(report, requests=requests)
     if as_json:
         output({**to_json(report), "not_checked": [str(rule) for rule in left_out]})
@@ -91,16 +91,16 @@ async def _show(world: World, name: str, *, as_json: bool) -> int:
     return OK if _is_known(inspection.seen) else FAILED
 
 
-async def _concluded(world: World, inspection: Inspection, *, is_away: bool) -> tuple[StatusReport, tuple[Rule, ...]]:
-    """The report, and the rules that could not be asked: nobody asks in a channel here, and Redis may be away."""
+async def _concluded(world: World, inspection: Inspection, trouble: str) -> tuple[StatusReport, tuple[Rule, ...]]:
+    """The report, and the rules that could not be asked: nobody asks in a channel here, and Redis may be in trouble."""
     lock = inspection.lock
     if lock is None:
-        return StatusReport(inspection, None, journal_away=is_away), ()
-    answer, is_away = (None, True) if is_away else await known_answer(world, inspection.state.name, lock.id)
-    left_out = (Rule.REQUESTER, Rule.OWNER) if is_away else (Rule.REQUESTER,)
+        return StatusReport(inspection, None, journal_trouble=trouble), ()
+    answer, unknown = (None, trouble) if trouble else await known_answer(world, inspection.state.name, lock.id)
+    left_out = (Rule.REQUESTER, Rule.OWNER) if unknown else (Rule.REQUESTER,)
     table = tuple(row for row in RULES if row[0] not in left_out)
     decision = conclude(world, inspection, nobody(world), lock.id, answer, table=table)
-    return StatusReport(inspection, decision.verdict, answer, journal_away=is_away), left_out
+    return StatusReport(inspection, decision.verdict, answer, journal_trouble=unknown), left_out
 
 
 def _without_slack(inspection: Inspection) -> WhoReport:

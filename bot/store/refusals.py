@@ -26,17 +26,16 @@ from bot.errors import JournalAway, JournalRefused
 
 RIGHTS = "give tflock's user the rights in docs/security.md (Redis); tflock doctor names each that is missing"
 
-_IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
 _IN_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],?\)$", re.DOTALL)
 """redis-py puts the command, with its arguments, before what Redis said."""
 _WRAPPED = re.compile(r"(?:: -|because of: )([A-Z]+) (.*)", re.DOTALL)
 """Redis 6.2 of a script, and Redis 7 of a transaction: the answer within the answer."""
-_NOPERM = "Redis refuses it to tflock's user (NOPERM)"
+NOPERM = "Redis refuses a right to tflock's user (NOPERM)"
 _DISK = "Redis can't write to its disk"
 _FREE_DISK = "free or repair the disk of Redis; it takes writes again on its own"
 
 _BY_TYPE: tuple[tuple[type[Exception], str, str], ...] = (
-    (NoPermissionError, _NOPERM, RIGHTS),
+    (NoPermissionError, NOPERM, RIGHTS),
     (AuthenticationError, "Redis refuses the login", "correct user and password in REDIS_URL"),
     (OutOfMemoryError, "Redis's memory is full", "give Redis more maxmemory; keep maxmemory-policy noeviction"),
     (ReadOnlyError, "this Redis is a replica and takes no writes", "name the primary in REDIS_URL, or its Sentinels"),
@@ -45,6 +44,19 @@ _BY_TYPE: tuple[tuple[type[Exception], str, str], ...] = (
     (SlotNotCoveredError, "the Redis cluster has lost slots", "look at CLUSTER INFO and CLUSTER SLOTS there"),
     (BusyLoadingError, "Redis is still loading its data", "wait until it has read its files"),
 )  # fmt: skip
+_BY_WORDS = (
+    (re.compile(r"ACL failure in script|The user executing the script can't"), NOPERM, RIGHTS),
+    (
+        re.compile("max number of clients"),  # redis-py calls this answer a lost connection
+        "Redis takes no more connections",
+        "raise maxclients of Redis, or end connections that nobody needs",
+    ),
+    (
+        re.compile("slots are not covered"),  # redis-py, of a cluster whose nodes it could ask
+        "the Redis cluster has lost slots",
+        "look at CLUSTER INFO and CLUSTER SLOTS there",
+    ),
+)
 _BY_CODE = {
     "MISCONF": (_DISK, _FREE_DISK),
     "NOREPLICAS": (
@@ -70,16 +82,15 @@ def refused(error: BaseException) -> JournalRefused | None:
         return None
     for kind, words, fix in _BY_TYPE:
         if isinstance(error, kind):
-            return JournalRefused(_with(words, text), fix)
-    if _IN_SCRIPT.search(text):
-        return JournalRefused(_with(_NOPERM, text), RIGHTS)
-    if "slots are not covered" in text:  # redis-py, of a cluster whose nodes it could ask
-        return refused(SlotNotCoveredError(text))
+            return JournalRefused(words, fix, _own(text))
+    for pattern, words, fix in _BY_WORDS:
+        if pattern.search(text):
+            return JournalRefused(words, fix, _own(text))
     if wrapped := _WRAPPED.search(text):
         code, rest = wrapped.groups()
         return refused(_TYPED[code](rest) if code in _TYPED else ResponseError(f"{code} {rest}"))
     words, fix = _BY_CODE.get(text.partition(" ")[0], ("", ""))
-    return JournalRefused(_with(words, text.partition(" ")[2]), fix) if words else None
+    return JournalRefused(words, fix, _own(text.partition(" ")[2])) if words else None
 
 
 def _said(error: BaseException) -> str:
@@ -87,7 +98,6 @@ def _said(error: BaseException) -> str:
     return _IN_PIPELINE.sub(r"\1", str(error))
 
 
-def _with(words: str, text: str) -> str:
-    """Redis's own words behind ours, without the script that they may quote."""
-    said = text.partition(" script: ")[0].strip().rstrip(".")
-    return f"{words}: {said}" if said else words
+def _own(text: str) -> str:
+    """Redis's own words, without the script that they may quote."""
+    return text.partition(" script: ")[0].strip().rstrip(".")

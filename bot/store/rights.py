@@ -15,7 +15,7 @@ from redis.exceptions import ExecAbortError, NoPermissionError, ResponseError
 
 from bot.errors import JournalRefused
 from bot.store.connect import Client, answering
-from bot.store.refusals import RIGHTS
+from bot.store.refusals import NOPERM, RIGHTS
 from bot.store.replicas import on_one_connection
 
 _ON_A_KEY = re.compile(r"access (a key|one of the keys|the '.*' key)", re.IGNORECASE)
@@ -90,7 +90,7 @@ async def missing_rights(client: Client, docket: Docket, token: str) -> tuple[st
 
 
 def refusal_of(missing: Sequence[str]) -> JournalRefused:
-    return JournalRefused(f"Redis refuses tflock's user (NOPERM): no right to {', '.join(missing)}", RIGHTS)
+    return JournalRefused(NOPERM, RIGHTS, f"no right to {', '.join(missing)}")
 
 
 async def _of(client: Client, family: str, front: str) -> list[str]:

@@ -204,12 +204,13 @@ class World:
         """Whether a person is in one of the user groups; None where there are none."""
         return await self.timed("Slack", "groups", self.directory.is_in_groups(user_id, groups)) if groups else None
 
-    async def is_journal_away(self) -> bool:
+    async def journal_trouble(self) -> str:
+        """Why the timeline cannot be used, as the end of a sentence; empty if it can."""
         try:
             await self.journal.ping()
-        except JournalAway:
-            return True
-        return False
+        except JournalAway as error:
+            return error.in_short
+        return ""
 
     async def timed(self, system: str, call: str, question: Coroutine[Any, Any, T]) -> T:
         """Asks, and counts how long the answer took and what kind it was."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from tests.worlds.proxy import Deny
 
@@ -46,6 +47,7 @@ async def test_the_json_of_a_state_has_the_documented_keys(around, terminal, red
     assert set(ended.document) == {name for name in named if "." not in name}
     assert ended.document["lock"]["id"] == lock.id
     assert ended.document["journal_away"] is False
+    assert ended.document["journal_trouble"] is None
     assert ended.document["attribution"]["tie"] == "shown"
     assert ended.document["verdict"]["ruling"] == "allow"
     assert ended.document["not_checked"] == ["requester"]
@@ -104,8 +106,22 @@ async def test_a_redis_that_is_away_takes_the_owners_rule_off_the_checklist(arou
 
     assert ended.code == 0
     assert ended.document["journal_away"] is True
+    assert ended.document["journal_trouble"] == "the timeline (Redis) is away"
     assert ended.document["not_checked"] == ["requester", "owner"]
     assert "owner" not in [check["rule"] for check in ended.document["verdict"]["checks"]]
+
+
+async def test_a_redis_that_refuses_is_not_called_away(around, terminal, redis):
+    lock, client = await around.hold(), connect(redis)
+    await client.config_set("maxmemory", "1")
+
+    told, document = [await terminal.run("status", *how, REDIS_URL=redis) for how in (("staging",), ("--json",))]
+
+    await client.aclose()
+    assert "nothing can be unlocked now: Redis's memory is full" in " ".join(told.out.split())
+    assert "away" not in told.out
+    assert document.document["journal_trouble"] == "Redis's memory is full"
+    assert await around.still_held(lock)
 
 
 async def test_an_embedded_redis_that_runs_is_used(around, terminal):
@@ -142,7 +158,7 @@ async def test_all_states_are_listed_without_a_name(around, terminal, described)
     assert (told.code, document.code) == (0, 0)
     assert "staging" in told.out
     (state,) = document.document["states"]
-    assert set(document.document) == {"looked_at", "journal_away", "states"}
+    assert set(document.document) == {"looked_at", "journal_away", "journal_trouble", "states"}
     assert set(state) == {"state", "description", "protected", "locked", "lock", "hold", "unseen"}
     assert state["locked"] is True
 

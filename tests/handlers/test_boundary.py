@@ -33,7 +33,7 @@ FORESEEN = {
     ),
     "journal away": (JournalAway("no"), ("redis", "/tflock status")),
     "journal refused": (
-        JournalRefused("Redis refuses it to tflock's user (NOPERM): no right to xadd", "grant it"),
+        JournalRefused("Redis refuses a right to tflock's user (NOPERM)", "grant it", "no right to xadd"),
         ("noperm", "xadd", "tflock doctor", "/tflock status"),
     ),
     "unreachable": (Unreachable("GitHub", "no answer"), ("github", "no answer", "try again")),

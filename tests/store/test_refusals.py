@@ -1,6 +1,7 @@
 """What a real Redis answers when it does not do what is asked becomes words with a fix, and never "away"."""
 
 import random
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -36,8 +37,12 @@ async def redis(directory, make_client):
         yield client
 
 
+def port_of(client):
+    return client.connection_pool.connection_kwargs["port"]
+
+
 def as_user(client, make_client, name="tflock", password="hunter2"):
-    return make_client(f"redis://{name}:{password}@127.0.0.1:{client.connection_pool.connection_kwargs['port']}")
+    return make_client(f"redis://{name}:{password}@127.0.0.1:{port_of(client)}")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,52 @@ async def test_too_few_replicas_and_a_replica_itself_are_named(redis):
         await written(redis)
     await redis.execute_command("REPLICAOF", "NO", "ONE")
     await written(redis)
+
+
+async def test_connections_that_redis_takes_no_more_of_are_named(redis, make_client):
+    await redis.config_set("maxclients", "1")
+    late, fixes = make_client(f"redis://127.0.0.1:{port_of(redis)}"), list[str]()
+
+    async def is_named():
+        """Redis hangs up as soon as it has said so: a question that is sent after that finds a lost connection."""
+        with suppress(JournalAway):
+            try:
+                await written(late)
+            except JournalRefused as refused:
+                fixes.append(refused.fix if "no more connections" in str(refused) else str(refused))
+        return fixes
+
+    await until(is_named)
+
+    assert "maxclients" in fixes[0]
+    await redis.config_set("maxclients", "1000")
+    await written(late)
+
+
+async def test_a_redis_that_is_still_loading_is_named(directory, make_client):
+    port = free_port()
+    options = ("--port", str(port), "--save", "", "--dbfilename", "d.rdb", "--rdbcompression", "no")
+    with server(directory, *options):
+        client = make_client(f"redis://127.0.0.1:{port}")
+        await until(client.ping)
+        for start in range(0, 3_000, 100):
+            await client.mset({str(number): "x" * 1_100 for number in range(start, start + 100)})
+        await client.execute_command("SAVE")
+    slow = ("--key-load-delay", "50000", "--loading-process-events-interval-bytes", "1024")
+    with server(directory, *options, *slow):
+        client = make_client(f"redis://127.0.0.1:{port}")
+
+        async def is_loading():
+            return (await client.info("persistence"))["loading"]
+
+        await until(is_loading)
+        with pytest.raises(JournalRefused, match="still loading") as refused:
+            await written(client)
+
+        assert "wait" in refused.value.fix
+        await client.config_set("key-load-delay", "0")
+        await until(client.ping)
+        await written(client)
 
 
 async def test_a_cluster_without_all_its_slots_is_named(directory, make_client):

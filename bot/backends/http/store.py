@@ -187,7 +187,7 @@ class HttpStore:
         try:
             return await asyncio.shield(task)
         except JournalAway as away:
-            detail = "Redis, which remembers each try to lock it, does not answer"
+            detail = f"each try to lock it is remembered in Redis, and {away.in_short}"
             raise Failed(Trouble.NO_CONNECTION, detail, was_sent=False) from away
 
     def _over(self, task: asyncio.Task[Any]) -> None:

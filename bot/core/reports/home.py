@@ -142,7 +142,7 @@ class Home:
     unchecked: int = 0
     looking: bool = False
     is_stale: bool = False
-    journal_away: bool = False
+    journal_trouble: str = ""
     unshown: int = 0
 
 

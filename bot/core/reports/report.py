@@ -20,7 +20,7 @@ from bot.core.reports.in_flight import RequestInFlight
 class StatusReport:
     """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
 
-    `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not. `waiting`
+    `journal_trouble` says why the timeline cannot be used: then reading works and unlocking does not. `waiting`
     counts the people who want to hear when it is free. `requests` are those in flight for the state. `standing` is the
     asker's, and `incident` the one that it was asked in, as they were seen for this answer.
     """
@@ -28,7 +28,7 @@ class StatusReport:
     inspection: Inspection
     verdict: Verdict | None
     answer: OwnerAnswer | None = None
-    journal_away: bool = False
+    journal_trouble: str = ""
     waiting: int = 0
     requests: tuple[RequestInFlight, ...] = ()
     standing: Standing | None = None
@@ -50,7 +50,7 @@ class Overview:
 
     states: tuple[tuple[StateName, LockSeen], ...]
     at: datetime
-    journal_away: bool = False
+    journal_trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

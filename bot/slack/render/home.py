@@ -111,7 +111,7 @@ def ask_where_view(state: str, incidents: Sequence[OpenIncident], patterns: Sequ
 def overview_blocks(home: Home, *, is_home: bool) -> list[Block]:
     """What needs the reader, the locks, the incidents; 100 blocks at most, whatever there is."""
     away = (
-        f"{Icon.WARNING.code} *The timeline (Redis) is away.* Nothing can be unlocked now, and what needs you and the "
+        f"{Icon.WARNING.code} *Nothing can be unlocked now:* {mrkdwn((home.journal_trouble,))}. What needs you and the "
         "incidents can't be shown. The locks below were read just now."
     )
     waiting = [block for one in home.waiting for block in _wait(one)]
@@ -120,7 +120,7 @@ def overview_blocks(home: Home, *, is_home: bool) -> list[Block]:
     if home.is_stale:
         now = f" {Icon.WARNING.code} They could not be read again since then: this may be out of date."
     blocks = [
-        *sections([away] if home.journal_away else []),
+        *sections([away] if home.journal_trouble else []),
         *([*sections(["*Needs you*"]), *waiting, {"type": "divider"}] if home.waiting else []),
         *sections([f"*{counted(home)}*"]),
         *(block for shown in home.shown for block in _lock(shown, home)),
@@ -260,7 +260,7 @@ def _free(home: Home) -> list[Block]:
 
 
 def _incidents(home: Home) -> list[Block]:
-    if home.journal_away or home.looking:
+    if home.journal_trouble or home.looking:
         return []
     lines = [_incident(one) for one in home.incidents]
     lines += [f"… and {home.more_incidents} more"] if home.more_incidents else []

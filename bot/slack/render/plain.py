@@ -49,8 +49,8 @@ def who_lines(report: WhoReport) -> list[str]:
 
 def overview_lines(overview: Overview) -> list[str]:
     """A line for each state, all of them."""
-    away = "Nothing can be unlocked now: the timeline (Redis) is away. Reading still works."
-    return [counted(overview), *([away] if overview.journal_away else []), "", *fact_lines(overview_facts(overview))]
+    away = f"Nothing can be unlocked now: {overview.journal_trouble}. Reading still works."
+    return [counted(overview), *([away] if overview.journal_trouble else []), "", *fact_lines(overview_facts(overview))]
 
 
 def fact_lines(facts: Iterable[Fact]) -> list[str]:
@@ -103,7 +103,7 @@ def _status(report: StatusReport) -> Json:
         "owner_answer": said and {"owner": said.owner_id, "says": str(said.says), "at": stamp(said.at)},
         "verdict": _verdict(report.verdict),
         "requests": [_request(request) for request in report.requests],
-        "journal_away": report.journal_away,
+        **_journal(report.journal_trouble),
     }
 
 
@@ -173,7 +173,11 @@ def _overview(overview: Overview) -> Json:
         }
         for name, seen in overview.states
     ]
-    return {"looked_at": stamp(overview.at), "states": states, "journal_away": overview.journal_away}
+    return {"looked_at": stamp(overview.at), "states": states, **_journal(overview.journal_trouble)}
+
+
+def _journal(trouble: str) -> Json:
+    return {"journal_away": bool(trouble), "journal_trouble": trouble or None}
 
 
 def _inspected(inspection: Inspection) -> Json:

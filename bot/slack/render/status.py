@@ -74,25 +74,36 @@ def answer(report: StatusReport) -> Iterable[Fact]:
     inspection, verdict, name = report.inspection, report.verdict, report.inspection.state.name
     if verdict is None:
         yield facts.headline(inspection)
-        yield from _unlocked_or_unread(report)
+        if report.journal_trouble and inspection.lock is not None:
+            yield Fact("", (f"Nothing can be unlocked now: {report.journal_trouble}.",), Icon.BAD)
+            yield _for_the_operators()
+        else:
+            yield from _unlocked_or_unread(report)
         return
     if told := list(facts.hold(inspection)):
         yield from told
         return
-    if report.journal_away:
-        yield Fact((f"{name} is locked, and nothing can be unlocked now: the timeline (Redis) is away.",), (), Icon.BAD)
+    if report.journal_trouble:
+        why = f"{name} is locked, and nothing can be unlocked now: {report.journal_trouble}."
+        yield Fact((why,), (), Icon.BAD)
         held = verdict_answer(name, verdict, inspection)
         yield Fact("By the checks only:", held.label if isinstance(held.label, tuple) else (held.label,), held.icon)
     else:
         yield verdict_answer(name, verdict, inspection)
-    if (why := settling(verdict, inspection)) and not report.journal_away:
-        yield Fact("", why)
+    if (until := settling(verdict, inspection)) and not report.journal_trouble:
+        yield Fact("", until)
     else:
         yield Fact("", _holder(inspection, verdict))
         yield from in_the_way(verdict, said=_said(inspection))
     is_stuck = not verdict.waiting_helps or facts.is_hidden(inspection)
-    if verdict.ruling is Ruling.REFUSE and is_stuck and not report.journal_away:
+    if report.journal_trouble:
+        yield _for_the_operators()
+    elif verdict.ruling is Ruling.REFUSE and is_stuck:
         yield Fact("Next:", advice(verdict, name, inspection))
+
+
+def _for_the_operators() -> Fact:
+    return Fact("Next:", ("The people who run tflock can fix this: ", Quoted("tflock doctor"), " says how."))
 
 
 def _holder(inspection: Inspection, verdict: Verdict) -> Phrase:
@@ -164,7 +175,7 @@ def _buttons(report: StatusReport) -> list[Element | None]:
     value = ButtonValue(name, inspection.lock.id if inspection.lock is not None else "", "")
     notify, share = watch_button(name), button("Share", SHARE, value)
     kill = _kill(report, value)
-    if report.verdict is None or report.journal_away:
+    if report.verdict is None or report.journal_trouble:
         again = button("Check again", CHECK_AGAIN, ButtonValue(name, "", ""), style="primary")
         # nothing shows when such a state is free, so tflock cannot notify anyone
         return [kill, share] if inspection.seen.is_unshown else [again, kill, notify, share]
@@ -247,7 +258,8 @@ _MOST_FREE = 1_200
 def overview_message(overview: Overview) -> Message:
     """All states, the locked ones first, then those that could not be read. What does not fit is counted."""
     summary = counted(overview)
-    away = ["*Nothing can be unlocked now:* the timeline (Redis) is away."] if overview.journal_away else []
+    trouble = mrkdwn((overview.journal_trouble,))
+    away = [f"*Nothing can be unlocked now:* {trouble}."] if overview.journal_trouble else []
     locked = [name.name for name, seen in overview.states if seen.held][:_OFFERED]
     offer = select("Notify me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
     if len(locked) == 1:

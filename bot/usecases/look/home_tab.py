@@ -86,9 +86,9 @@ async def home(world: World, user: str, *, page: int = 0) -> Home:
     try:
         glance, room = await asyncio.gather(_glance(world), room_of(world, user))
         waiting = await waiting_for(world, user, room, glance)
-    except JournalAway:
+    except JournalAway as error:
         glance = await _read(world)
-        return replace(_drawn(world, user, glance, Room(), {}, page=page), journal_away=True)
+        return replace(_drawn(world, user, glance, Room(), {}, page=page), journal_trouble=error.in_short)
     room = replace(room, waiting=waiting)
     drawn = _drawn(world, user, glance, room, {}, page=page)
     prospects = await _prospects(world, [shown.row for shown in drawn.shown])
@@ -234,9 +234,9 @@ async def check(world: World, user: str, name: str) -> StatusReport:
     world.state(name)
     try:
         return await weigh_without_asker(world, name)
-    except JournalAway:
+    except JournalAway as error:
         inspection = await inspect(world, world.state(name), without_claims=True)
-        return StatusReport(inspection, None, journal_away=True)
+        return StatusReport(inspection, None, journal_trouble=error.in_short)
 
 
 async def weigh_without_asker(world: World, name: str, lock_id: str | None = None) -> StatusReport:

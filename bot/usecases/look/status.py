@@ -32,6 +32,14 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Entered:
+    """The incident that a question is asked in; no `id` outside an incident channel. `trouble` is the timeline's."""
+
+    id: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """Who asks, and where. `command` is what they typed, for the timeline."""
 
@@ -51,14 +59,14 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
         requests_of(world, name),
     )
     lock = inspection.lock
-    answer, away = await known_answer(world, name, lock.id) if lock is not None else (None, incident is None)
+    answer, trouble = await known_answer(world, name, lock.id) if lock is not None else (None, "")
     verdict = None if lock is None else conclude(world, inspection, standing, lock.id, answer).verdict
-    if incident:
-        away = await write_down(world, incident, inspection) or away
+    if incident.id:
+        trouble = await write_down(world, incident.id, inspection) or trouble
     waiting = await state_seen(world, name, inspection.seen)
     return StatusReport(
-        inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting, requests=requests,
-        standing=standing, incident=incident or "",
+        inspection, verdict, answer, journal_trouble=incident.trouble or trouble, waiting=waiting, requests=requests,
+        standing=standing, incident=incident.id,
     )  # fmt: skip
 
 
@@ -103,39 +111,39 @@ async def incident_of(world: World, question: Question, answered: StatusReport |
 async def everything(world: World, question: Question) -> Overview:
     """All states at a glance."""
     seen, incident = await asyncio.gather(overview(world), entered(world, "Terraform locks", question))
-    return replace(seen, journal_away=incident is None)
+    return replace(seen, journal_trouble=incident.trouble)
 
 
-async def entered(world: World, title: str, question: Question, asked: Awaitable[Standing] | None = None) -> str | None:
-    """The incident's id; empty outside an incident channel; None if the timeline cannot be reached.
+async def entered(world: World, title: str, question: Question, asked: Awaitable[Standing] | None = None) -> Entered:
+    """The channel's incident, opened if need be.
 
     `asked` is what Slack is being asked about the asker already: it says what the channel is.
     """
     channel = await world.directory.channel(question.channel) if asked is None else (await asked).channel
     if not (isinstance(channel, Found) and world.is_incident_channel(channel.value)):
-        return None if await world.is_journal_away() else ""
+        return Entered(trouble=await world.journal_trouble())
     try:
-        entered = await enter(
+        incident = await enter(
             world, channel=question.channel, user=question.user, title=title, command=question.command
         )
-    except JournalAway:
-        return None
-    return entered.id
+    except JournalAway as error:
+        return Entered(trouble=error.in_short)
+    return Entered(incident.id)
 
 
-async def known_answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer | None, bool]:
-    """What the owner has said, and whether the timeline is away, so that it is not known."""
+async def known_answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer | None, str]:
+    """What the owner has said, and why the timeline cannot be used, so that it is not known."""
     try:
-        return await answer_about(world, state, lock_id), False
-    except JournalAway:
-        return None, True
+        return await answer_about(world, state, lock_id), ""
+    except JournalAway as error:
+        return None, error.in_short
 
 
-async def write_down(world: World, incident: str, inspection: Inspection) -> bool:
-    """Writes the lock to the timeline; True if the timeline went away meanwhile."""
+async def write_down(world: World, incident: str, inspection: Inspection) -> str:
+    """Writes the lock to the timeline; returns why it could not be, empty if it is there."""
     try:
         await observe(world, incident, inspection.state.name, inspection.seen)
-    except JournalAway:
+    except JournalAway as error:
         log.warning("status.not_written_down", state=inspection.state.name)
-        return True
-    return False
+        return error.in_short
+    return ""

@@ -40,8 +40,8 @@ async def who(world: World, name: str, question: Question) -> WhoReport:
         stand_ins(world, question.channel),
         _approvers(world, name, question.channel),
     )
-    if incident:
-        await write_down(world, incident, inspection)
+    if incident.id:
+        await write_down(world, incident.id, inspection)
     return await reached(world, inspection, instead, approvers)
 
 

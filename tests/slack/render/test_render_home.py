@@ -113,7 +113,7 @@ def test_what_was_read_last_says_that_it_is_being_read_again(scene, shows):
 
 
 def test_without_the_timeline_it_says_that_nothing_can_be_unlocked(scene, shows):
-    shows(home_view(filled(scene, waiting=(), incidents=(), journal_away=True)))
+    shows(home_view(filled(scene, waiting=(), incidents=(), journal_trouble="Redis's memory is full")))
 
 
 def test_pages_lead_to_each_other(scene):

@@ -47,6 +47,7 @@ from bot.core.reports.report import Corrected, Notice, Overview, StatusReport, T
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.errors import JournalAway
 from bot.slack.render import (
     kill_message,
     notice_message,
@@ -257,8 +258,9 @@ whereabouts = st.one_of(
     troubles,
 )
 
+TROUBLES = ("", JournalAway.in_short, "Redis's memory is full")
 reports = {
-    "status": st.builds(StatusReport, inspections(), maybe(verdicts), maybe(answers), st.booleans()),
+    "status": st.builds(StatusReport, inspections(), maybe(verdicts), maybe(answers), st.sampled_from(TROUBLES)),
     "unlock": st.builds(
         UnlockReport,
         st.builds(UnlockRequest, **requests),
@@ -335,7 +337,7 @@ reports = {
             lambda pair: tuple((pair[0] * 500)[: pair[1]])
         ),
         instants,
-        st.booleans(),
+        st.sampled_from(TROUBLES),
     ),
     "notice": st.builds(Notice, texts, st.lists(long_phrases, max_size=60).map(tuple), texts),
 }
@@ -472,12 +474,11 @@ def test_any_report_is_plain_lines_and_a_json_document(report):
     write = {StatusReport: status_lines, WhoReport: who_lines, Overview: overview_lines}[type(report)]
     for line in write(report):
         assert line.isprintable()
-    assert json.loads(json.dumps(to_json(report)))[
-        "journal_away" if not isinstance(report, WhoReport) else "state"
-    ] in {
-        getattr(report, "journal_away", None),
-        report.inspection.state.name if isinstance(report, WhoReport) else None,
-    }
+    document = json.loads(json.dumps(to_json(report)))
+    if isinstance(report, WhoReport):
+        assert document["state"] == report.inspection.state.name
+    else:
+        assert document["journal_trouble"] == (report.journal_trouble or None)
 
 
 def test_five_hundred_states_runs_and_contenders_fit_and_are_counted(scene, sound):

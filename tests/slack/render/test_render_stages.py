@@ -60,10 +60,10 @@ def actions(message):
 
 def status(scene, **changes):
     answer = changes.pop("answer", None)
-    away = changes.pop("away", False)
+    trouble = changes.pop("trouble", "")
     inspection = scene.inspection(**changes)
     verdict = scene.verdict(inspection, owner=answer) if inspection.lock else None
-    return status_message(StatusReport(inspection, verdict, answer, away))
+    return status_message(StatusReport(inspection, verdict, answer, trouble))
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def test_a_state_that_is_not_whole_is_described(scene, reads, kind):
 
 
 def test_without_the_timeline_reading_works_and_unlocking_does_not(scene, reads):
-    message = status(scene, away=True, contended=False)
-    assert "nothing can be unlocked now: the timeline (Redis) is away" in message.text
+    message = status(scene, trouble="Redis's memory is full", contended=False)
+    assert "nothing can be unlocked now: Redis's memory is full" in message.text
     assert "status.unlock" not in actions(message)
     assert "You can unlock it now" not in message.text
     reads(message)
@@ -187,7 +187,8 @@ def test_a_ci_system_that_is_away_is_said_with_what_it_hides(scene, reads):
 def test_all_states_show_the_locked_ones_first(scene, reads):
     names = [StateName(name, "", protected=False) for name in ("billing", "production", "staging", "web")]
     seen = [scene.free, scene.unreadable, scene.seen(), scene.free]
-    message = overview_message(Overview(tuple(zip(names, seen, strict=True)), scene.now, journal_away=True))
+    states = tuple(zip(names, seen, strict=True))
+    message = overview_message(Overview(states, scene.now, "the timeline (Redis) is away"))
     assert message.text.startswith("1 of 4 states locked")
     reads(message)
 

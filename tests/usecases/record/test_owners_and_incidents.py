@@ -220,7 +220,7 @@ async def test_status_changes_nothing_and_says_what_an_unlock_would_meet(scene):
     report = await status(scene.ports, "staging", QUESTION)
 
     assert report.verdict.ruling is Ruling.ALLOW
-    assert not report.journal_away
+    assert not report.journal_trouble
     assert await scene.stands(lock)
     assert scene.jobs.waiting == {}
 
