@@ -41,7 +41,7 @@ _SAID = Shelf("said", Sent, timedelta(days=30))
 
 
 async def answer_late(world: World, channel: str, user: str, thread: str, headline: str, words: str) -> None:
-    """What someone could not be told while Slack took nothing: to them alone, in the channel or else in their DM.
+    """What Slack would not take when it was asked: only to this person, in the channel or else in their DM.
 
     Raises Passing: then try again.
     """
