@@ -155,6 +155,7 @@ async def _tend(bot: Bot, health: Health, stopping: asyncio.Event, *, run_jobs: 
             async with bot.docket:
                 await _permitted(bot)
                 bot.jobs.connected, bot.jobs.trouble = True, None
+                bot.jobs.tried.set()
                 await _work_off(bot, run_jobs=run_jobs)
         except asyncio.CancelledError:
             raise
@@ -165,6 +166,7 @@ async def _tend(bot: Bot, health: Health, stopping: asyncio.Event, *, run_jobs: 
                 health.telling.tell("jobs", bot.jobs.trouble.with_fix)
         finally:
             bot.jobs.connected = False
+            bot.jobs.tried.set()
         if not stopping.is_set():
             await asyncio.sleep(_RECONNECT_AFTER)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -11,7 +12,7 @@ from docket import Docket
 from redis.exceptions import RedisClusterException, RedisError
 
 from bot.errors import JournalAway
-from bot.store.connect import answering, entered
+from bot.store.connect import DEADLINE, answering, entered
 from bot.store.refusals import refused
 
 DOCKET = "tflock-jobs"
@@ -73,8 +74,13 @@ class DocketJobs:
         self.connected = False
         self.trouble: JournalAway | None = None
         """Why it is not connected, where that is known."""
+        self.tried = asyncio.Event()
+        """Whether it was connected, or could not be: what an earlier process has acked is taken up before."""
 
     async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
+        if not self.connected:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.tried.wait(), DEADLINE)
         if not self.connected:
             raise self.trouble or JournalAway(_AWAY)
         async with _answering():
