@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -47,7 +48,8 @@ PREVIEWS, KEPT = 5, 20
 """So many states of the pattern there are at a time, and so many past incidents Slack's stand-in remembers."""
 SCRATCH = SandboxState("scratch", "environments/scratch/terraform.tfstate")
 TOKEN = "soak-claims"
-PATIENCE = 180.0
+PATIENCE, TRIES = 60.0, 3
+"""Seconds until a person asks again, and how often: a machine that stands still for a while is none of the bot's."""
 WARM_AFTER, MOST_GROWTH = 10, 1.05
 """Minutes; by then a process has as many threads and connections as it ever needs, and has drawn its first chart."""
 
@@ -111,15 +113,23 @@ async def world(tmp_path: Path) -> AsyncIterator[FullStage]:
         yield made
 
 
+async def typed(world: FullStage, channel: str, text: str, *answer: str) -> TeamMessage:
+    for left in reversed(range(TRIES)):
+        assert (await world.slack.command(ASKER, channel, text)).is_acked
+        try:
+            return await world.posted(*answer, channel=channel, within=PATIENCE)
+        except AssertionError:
+            if not left:
+                raise
+    raise AssertionError
+
+
 async def incident(world: FullStage, number: int) -> None:
     """A dead lock, from the claim of its job to the export and a ticket; then one whose run is waited for."""
     slack, channel = world.slack, f"C0DAY{number}"
     slack.add_channel(channel, f"inc-day-{number}", [ASKER, OTHER])
 
-    async def types(text: str, *answer: str):
-        assert (await slack.command(ASKER, channel, text)).is_acked
-        return await world.posted(*answer, channel=channel, within=PATIENCE)
-
+    types = partial(typed, world, channel)
     world.github.remaining = 5000  # of an hour, in which there are not so many incidents
     await world.aws.put_state(f"previews/{number}.tfstate")
     await world.aws.delete_object(f"previews/{number - PREVIEWS}.tfstate")
@@ -140,16 +150,16 @@ async def incident(world: FullStage, number: int) -> None:
     await types("hold scratch off", "no longer held")
     loop = world.runs.start_run(REPO, UPDATE, actor="dependency-bot")
     await slack.click(ASKER, await types(f"kill-job {loop.id}", "end this run"), "kill.confirm")
-    await world.posted("was ended.", channel=channel, within=PATIENCE)
+    await world.posted("was ended.", channel=channel, within=TRIES * PATIENCE)
     await slack.click(ASKER, await types("unlock staging because it is dead", "safe to unlock"), "unlock.confirm")
-    await world.posted("staging is unlocked", channel=channel, within=PATIENCE)
+    await world.posted("staging is unlocked", channel=channel, within=TRIES * PATIENCE)
     world.runs._runs.clear()
     await waited_for(world, channel)
     await slack.open_home(ASKER)
     await types("close", "export of")
-    proposed = await world.posted("follow-ups of", "file a ticket", channel=channel, within=PATIENCE)
+    proposed = await world.posted("follow-ups of", "file a ticket", channel=channel, within=TRIES * PATIENCE)
     await slack.click(OTHER, proposed, "followup.file")
-    await world.found(lambda: [proposed], ("filed:",), None, PATIENCE)
+    await world.found(lambda: [proposed], ("filed:",), None, TRIES * PATIENCE)
     for state in ("staging", "scratch"):
         assert not await world.lock_stands(state)
     world.runs._runs.clear()
@@ -161,10 +171,9 @@ async def waited_for(world: FullStage, channel: str) -> None:
     created = world.oldest(timedelta(hours=1))
     lock = await world.take_lock(created=created)
     run = held(world.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci"), lock)
-    assert (await world.slack.command(ASKER, channel, "unlock staging --when-safe because it is stuck")).is_acked
-    armed = await world.posted("as soon as it is safe", channel=channel, within=PATIENCE)
+    armed = await typed(world, channel, "unlock staging --when-safe because it is stuck", "as soon as it is safe")
     world.runs.finish(run.id, "failure")
-    await world.found(lambda: [armed], ("staging is unlocked",), None, PATIENCE)
+    await world.found(lambda: [armed], ("staging is unlocked",), None, TRIES * PATIENCE)
 
 
 async def close(world: FullStage, channel: str) -> None:
@@ -177,7 +186,7 @@ async def close(world: FullStage, channel: str) -> None:
         later = [m for m in (*slack.ephemerals(ASKER, channel), *slack.messages(channel)) if m.ts > before.ts]
         return next((m for m in later if m.text.startswith(("Incident closed", "Close this incident"))), None)
 
-    said = await slack.wait_for(answer, PATIENCE)
+    said = await slack.wait_for(answer, TRIES * PATIENCE)
     if said is not None and said.to:
         await slack.click(ASKER, said, "incident.close")
 
