@@ -17,7 +17,15 @@ from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase
+from bot.core.policy import Policy
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run
+
+_USUAL = Policy()
+
+_BROKEN_OFF = frozenset({Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST, None})
+"""The ends after which a process may continue with its next command: the signal reached only the one before, or none.
+None: nobody knows how it ended.
+"""
 
 
 class Strength(StrEnum):
@@ -43,12 +51,17 @@ class Taken:
     """When a lock was taken: by its holder's clock and by its store's, where that tells. The earlier and the later.
 
     Terraform notes the time before it tries for the first time, and then may wait for long (`-lock-timeout`).
+
+    `policy` has the settle times, for which a process may outlive its run; None if none is looked for. `asked` is now:
+    which processes are gone by then. None: none is known to be.
     """
 
     first: datetime
     last: datetime
     is_stored: bool = False
     is_known: bool = True
+    policy: Policy | None = field(default=None, compare=False)
+    asked: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def unknown(cls, now: datetime, settle: timedelta) -> Taken:
@@ -56,9 +69,16 @@ class Taken:
         return cls(shifted(now, -settle), now, is_known=False)
 
     @classmethod
-    def of(cls, lock: LockInfo, stored: datetime | None = None) -> Taken:
+    def of(
+        cls,
+        lock: LockInfo,
+        stored: datetime | None = None,
+        *,
+        policy: Policy = _USUAL,
+        now: datetime | None = None,
+    ) -> Taken:
         times = (lock.created, stored or lock.created)
-        return cls(min(times), max(times), is_stored=stored is not None)
+        return cls(min(times), max(times), is_stored=stored is not None, policy=policy, asked=now)
 
     @property
     def apart(self) -> timedelta:
@@ -175,21 +195,61 @@ def allowance(seen: Observation[object], skew: timedelta) -> timedelta:
 
 
 def may_hold(run: Run, taken: Taken, skew: timedelta) -> bool:
-    """Whether any attempt of a listed run may have been active when the lock was taken."""
+    """Whether any attempt of a listed run may have been active when the lock was taken, or its process without it."""
     if run.created_at > shifted(taken.last, skew):
         return False
-    return run.phase is not Phase.ENDED or run.ended_at is None or run.ended_at >= shifted(taken.first, -skew)
+    if run.phase is not Phase.ENDED or run.ended_at is None:
+        return True
+    # a list does not say of each job how it ended: one may have been lost, or cancelled because another one failed
+    is_in_doubt = run.jobs is None and run.conclusion is not Conclusion.SUCCESS
+    ends = [None] if is_in_doubt else [run.conclusion, *(job.conclusion for job in run.jobs or ())]
+    return _was_active(run, run.ended_at, ends, taken, skew)
+
+
+def _was_active(run: Run, ended_at: datetime, ends: Iterable[Conclusion | None], taken: Taken, skew: timedelta) -> bool:
+    """Whether what ended at that time was active when the lock was taken; or its process may have been, and still be,
+    as one of its `ends` leaves room for.
+    """
+    if ended_at >= shifted(taken.first, -skew):
+        return True
+    broken_off = [end for end in ends if end in _BROKEN_OFF]
+    if taken.policy is None or not broken_off:
+        return False
+    lives_on = max(taken.policy.settle_time(end, run.ref.pipeline.system) for end in broken_off)
+    is_gone = taken.asked is not None and taken.asked > shifted(taken.last, lives_on + skew)
+    return shifted(ended_at, lives_on) >= shifted(taken.first, -skew) and not is_gone
 
 
 def holds_instant(job: Job, run: Run, taken: Taken, skew: timedelta) -> bool:
-    """Whether the job's own time holds the instant. A job that never ran holds none; one without times may hold any."""
+    """Whether the job's own time, or its process's, holds the instant. A job that never ran holds none; one without
+    times may hold any.
+    """
     if job.conclusion is Conclusion.SKIPPED and job.phase is Phase.ENDED:
         return False
     if job.phase is Phase.WAITING and job.started_at is None:
         return False
-    start = job.started_at or run.created_at
-    end = job.ended_at if job.phase is Phase.ENDED else None
-    return start <= shifted(taken.last, skew) and (end is None or end >= shifted(taken.first, -skew))
+    if (job.started_at or run.created_at) > shifted(taken.last, skew):
+        return False
+    if job.phase is not Phase.ENDED or job.ended_at is None:
+        return True
+    whole = [run.conclusion] if run.phase is Phase.ENDED else []
+    ends = [] if job.conclusion is Conclusion.SUCCESS else [job.conclusion, *whole]
+    return _was_active(run, job.ended_at, ends, taken, skew)
+
+
+def own_jobs(candidate: Candidate, taken: Taken, skew: timedelta) -> tuple[Job, ...]:
+    """Those of its jobs that were active themselves when the lock was taken, and not only their processes."""
+    own, wide = replace(taken, policy=None), allowance(candidate.seen, skew)
+    return tuple(job for job in candidate.jobs if holds_instant(job, candidate.run, own, wide))
+
+
+def is_outlived(candidate: Candidate, taken: Taken, skew: timedelta) -> bool:
+    """Whether only a process that outlived the run may have taken the lock. Nobody blames such a run."""
+    if candidate.jobs:
+        return not own_jobs(candidate, taken, skew)
+    # where its jobs could not be read, only the list says that it had ended
+    run = candidate.listed if candidate.run.phase is Phase.UNKNOWN else candidate.run
+    return not may_hold(run, replace(taken, policy=None), allowance(candidate.seen, skew))
 
 
 def suspected(look: PipelineSeen, taken: Taken, skew: timedelta) -> Iterable[Candidate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from bot.core.gate.attribution import Candidate, PipelineSeen
@@ -15,17 +15,21 @@ from bot.core.who import form_of, is_ci, is_ec2_host, is_hosted_runner, project_
 
 
 def weighed(
-    candidate: Candidate, look: PipelineSeen, lock: LockInfo, *, is_there: bool
+    candidate: Candidate, look: PipelineSeen, lock: LockInfo, *, own: Collection[Job], is_there: bool
 ) -> tuple[Candidate | None, Phrase]:
     """The run with those of its jobs that may hold the lock; or None, and why it is none.
 
-    `is_there`: the run's own claim says that it was on the lock's host, so that no machine's name excludes it.
+    `own` are the jobs that were active themselves when the lock was taken: what a process does that outlived its job is
+    in no log. `is_there`: the run's own claim says that it was on the lock's host, so that no machine's name excludes
+    it.
     """
     run = candidate.run
     why = why_not_its_machine(look, lock) if is_ci(lock.who) else None
     if why is not None:
         return None, (run_name(run), *why)
-    reasons = {job: _why_not(job, look.log_of(run, job), lock, is_there=is_there) for job in candidate.jobs}
+    reasons = {
+        job: _why_not(job, look.log_of(run, job), lock, is_own=job in own, is_there=is_there) for job in candidate.jobs
+    }
     jobs = tuple(job for job, reason in reasons.items() if reason is None)
     if candidate.jobs and not jobs:
         return None, (run_name(run), *next(reason for reason in reasons.values() if reason is not None))
@@ -41,10 +45,10 @@ def _is_declared(job: Job, log: JobLog) -> bool:
     return log.end is LogEnd.DECLARED or (log.elsewhere and log.has_worked and was_broken_off)
 
 
-def _why_not(job: Job, log: JobLog | None, lock: LockInfo, *, is_there: bool) -> Phrase | None:
+def _why_not(job: Job, log: JobLog | None, lock: LockInfo, *, is_own: bool, is_there: bool) -> Phrase | None:
     if log is not None and log.was_refused(lock.id):
         return (" was refused this very lock: the log of job ", quoted(job.name, job.id), " shows it")
-    if log is not None and log.never_ran_terraform and not log.elsewhere:
+    if is_own and log is not None and log.never_ran_terraform and not log.elsewhere:
         return (" ran no Terraform: the whole log of job ", quoted(job.name, job.id), " was read")
     machine = only_machine_of(job, log)
     if machine and lock.host and not is_there and not may_be_one(machine, lock.host):

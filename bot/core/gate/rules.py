@@ -142,7 +142,8 @@ def dead(case: Case, now: datetime) -> Finding:
     if not tied.candidates:
         return _dead_person(case)
     ends = _some([how_it_ended(candidate) for candidate in tied.candidates], "; ")
-    lost = tuple(candidate for candidate in tied.possible if is_lost(candidate))
+    # what shows the holder speaks against a process that at most outlived its run, however that ended
+    lost = tuple(one for one in (tied.candidates if tied.is_exact else tied.possible) if is_lost(one))
     if lost:
         why = "only CI's server declared this end, so the process may still be running: "
         return Finding(rule, Effect.WANTS_APPROVAL, (why, *_some([how_it_ended(one) for one in lost], "; ")))
@@ -177,12 +178,14 @@ def settled(case: Case, now: datetime) -> Finding:
         open_ended = (candidate for candidate, end in zip(candidates, ends, strict=True) if end is None)
         waits = all(_may_end(candidate) for candidate in open_ended)
         return Finding(rule, Effect.REFUSES, ("it has not ended yet, as far as we know",), waits=waits)
-    last = max(known, key=lambda end: end.at)
+    which, last = max(zip(candidates, known, strict=True), key=lambda each: each[1].at)
     if last.reported:
         return _reported(last.at, now)
     settle = Exact.of(last.settle)
     if last.at > now:
         why: Phrase = (f"{_AFTER[last.conclusion]}, the process may keep running for up to ", settle)
+        if which not in case.attribution.candidates:  # no other line names it
+            why = (run_name(which.run), ": ", *why)
         return Finding(rule, Effect.REFUSES, why, until=last.at, waits=True)
     return Finding(rule, Effect.HOLDS, ("CI reported the end more than ", settle, " ago"))
 

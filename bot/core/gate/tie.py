@@ -23,7 +23,9 @@ from bot.core.gate.attribution import (
     allowance,
     contenders,
     in_time,
+    is_outlived,
     may_hold,
+    own_jobs,
     suspected,
     unlisted,
 )
@@ -167,7 +169,7 @@ def _was_at_work(seen: Observation[Run], taken: Taken) -> bool:
     at_either = tuple(Taken(at, at) for at in (taken.first, taken.last))
     if run.jobs:
         return any(_holds(job, Candidate(run, seen, ()), at) for job in run.jobs for at in at_either)
-    return may_hold(run, taken, _EXACT)
+    return may_hold(run, replace(taken, policy=None), _EXACT)
 
 
 def _claimed(question: _Question, claimed: Claimed) -> Candidate:
@@ -218,6 +220,7 @@ def _by_run_id(
     found = tuple(
         ({candidate.listed.ref: candidate for candidate in _looked_up(question, looks, read)} | mine).values()
     )
+    found = tuple(one for one in found if not is_outlived(one, question.taken, question.skew))
     if is_stores_word:  # then all of the run holds the lock, and not only what ran when it was taken
         found = tuple(replace(candidate, jobs=candidate.run.jobs or ()) for candidate in found)
     if found and (is_stores_word or any(_was_there(candidate, question.taken) for candidate in found)):
@@ -263,12 +266,19 @@ def _by_evidence(question: _Question, looks: Sequence[PipelineSeen], claims: Seq
         return _since_unknown(question, looks, claims)
     possible, ruled_out = _possible(question, looks, claims)
     unseen, unread = unlisted(looks), _unread_logs(possible)
-    tied, why_none = _tied(question, possible)
-    candidates = tuple(one.candidate for one in possible)
+    outlived = tuple(one.candidate for one in possible if is_outlived(one.candidate, question.taken, question.skew))
+    active = tuple(one for one in possible if one.candidate not in outlived)
+    tied, why_none = _tied(question, active)
+    candidates = tuple(one.candidate for one in active)
     if tied is None:
-        return Attribution(None, (), why_none, unseen, ruled_out=ruled_out, unread=unread, others=candidates)
+        if outlived and not active:
+            why_none = (run_name(outlived[0].run), " had ended before, and at most its process can have taken it")
+        others = (*candidates, *outlived)
+        return Attribution(None, (), why_none, unseen, ruled_out=ruled_out, unread=unread, others=others)
     strength, tie, reason = tied
-    return Attribution(strength, candidates, reason, unseen, tie=tie, ruled_out=ruled_out, unread=unread)
+    return Attribution(
+        strength, candidates, reason, unseen, tie=tie, ruled_out=ruled_out, unread=unread, others=outlived
+    )
 
 
 def _since_unknown(question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]) -> Attribution:
@@ -291,7 +301,8 @@ def _possible(
     for look in looks:
         for suspect in suspected(look, question.taken, question.skew):
             claimed = by_ref.get(suspect.listed.ref)
-            candidate, why = weighed(suspect, look, question.lock, is_there=claimed is not None)
+            own = own_jobs(suspect, question.taken, question.skew)
+            candidate, why = weighed(suspect, look, question.lock, own=own, is_there=claimed is not None)
             known.add(suspect.listed.ref)
             if candidate is None:
                 ruled_out.append(why)

@@ -140,7 +140,7 @@ def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: dateti
         return
     name = inspection.state.name
     newest = max(tied.candidates, key=lambda candidate: candidate.run.ended_at or candidate.run.created_at)
-    if not tied.unseen and all(_is_settled(candidate, lock, policy, now) for candidate in tied.candidates):
+    if not tied.unseen and all(_is_settled(candidate, lock, policy, now) for candidate in tied.possible):
         yield replace(
             _of_lock(AlertKind.DEAD_RUN, name, lock),
             key=f"{name}/{lock.id}/{newest.run.ref.id}/{newest.run.attempt}",

@@ -65,10 +65,10 @@ def in_the_way(verdict: Verdict, *, said: frozenset[Rule] = frozenset()) -> Iter
 def settling(verdict: Verdict, inspection: Inspection) -> Phrase:
     """That the only run has ended, and how long its process may keep writing; empty where more is in the way."""
     tied, missing = inspection.attribution, [one for one in verdict.findings if one.effect is not Effect.HOLDS]
-    if tied is None or len(tied.candidates) != 1 or len(missing) != 1 or missing[0].rule is not Rule.SETTLED:
+    if tied is None or len(tied.possible) != 1 or len(missing) != 1 or missing[0].rule is not Rule.SETTLED:
         return ()
     settle = next((part for part in missing[0].reason if isinstance(part, Exact)), None)
-    (run,) = tied.candidates
+    (run,) = tied.possible
     if settle is None or not isinstance(run.seen, Found):
         return ()
     return (short_name(run.run), " ", *end_words(run), "; its process may keep writing for up to ", settle, ".")

@@ -89,7 +89,9 @@ async def _inspected(
         _listings(world, state.pipelines, since),
     )
     lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
-    taken = None if lock is None or is_hold(lock) else Taken.of(lock, seen.stored_at(lock.id))
+    taken = None
+    if lock is not None and not is_hold(lock):
+        taken = Taken.of(lock, seen.stored_at(lock.id), policy=world.policy, now=started)
     dated = lock
     if lock is not None and not lock.is_since_known:
         taken = Taken.unknown(started, max(_LIVES_ON, world.policy.settle_time(None)))

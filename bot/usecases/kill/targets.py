@@ -227,8 +227,10 @@ def _may_be_its(
     if any(world.may_share_runs(one, other) for one in asked for other in mute):
         return True
     possible = [candidate.run.ref for candidate in tied.possible]
-    if possible:
-        return any(_is_one_of(world, run.ref, possible) for run in runs)
+    if any(_is_one_of(world, run.ref, possible) for run in runs):
+        return True
+    if tied.candidates:
+        return False
     late = [run.ref for run in tied.contenders]
     return not all(_is_one_of(world, run.ref, late) for run in runs)
 

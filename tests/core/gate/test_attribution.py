@@ -12,6 +12,7 @@ from bot.core.gate.attribution import Strength, Taken, Tie, holds_instant, in_ti
 from bot.core.gate.case import Ruling
 from bot.core.gate.decide import decide
 from bot.core.phrase import plain
+from bot.core.policy import Policy
 from bot.core.run import Conclusion, Phase
 
 SKEW = timedelta(seconds=120)
@@ -35,20 +36,27 @@ def on(make):
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "holds"),
+    ("start", "end", "how", "holds"),
     [
-        ("09:02", "09:15", True),
-        ("09:02", None, True),
-        ("09:07", "09:15", True),  # within the skew
-        ("09:07:01", "09:15", False),
-        ("08:50", "09:03", True),  # within the skew
-        ("08:50", "09:02:59", False),
+        ("09:02", "09:15", Conclusion.FAILED, True),
+        ("09:02", None, None, True),
+        ("09:07", "09:15", Conclusion.FAILED, True),  # within the skew
+        ("09:07:01", "09:15", Conclusion.FAILED, False),
+        ("08:50", "09:03", Conclusion.FAILED, True),  # within the skew
+        ("08:50", "09:02:59", Conclusion.FAILED, False),
+        ("08:40", "08:57:30", Conclusion.CANCELLED, True),  # its process may have gone on until 09:03
+        ("08:40", "08:57:29", Conclusion.CANCELLED, False),
+        ("08:40", "08:52:00", Conclusion.LOST, True),
+        ("08:40", "08:51:59", Conclusion.LOST, False),
     ],
 )
-def test_a_job_holds_the_lock_if_it_went_on_when_the_lock_was_taken(make, start, end, holds):
-    run = make.run(start="08:40", jobs=(make.job(start, end),))
+def test_a_job_holds_the_lock_if_it_or_its_process_went_on_when_the_lock_was_taken(make, start, end, how, holds):
+    run = make.run(start="08:40", conclusion=Conclusion.FAILED, jobs=(make.job(start, end, conclusion=how),))
 
-    assert bool(make.tie(make.look(run)).candidates) is holds
+    tied = make.tie(make.look(run))
+
+    assert bool(tied.possible) is holds
+    assert bool(tied.candidates) is (holds and how not in {Conclusion.CANCELLED, Conclusion.LOST})  # nobody blames it
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,66 @@ def test_a_run_is_read_again_if_any_attempt_may_have_gone_on_then(make):
     assert not may_hold(make.run(start="08:00", end="09:02:59"), taken, SKEW)
     assert may_hold(make.run(start="08:00", end="09:02:59", ended_at=None), taken, SKEW)
     assert may_hold(make.run(start="08:00", end="09:02:59", phase=Phase.UNKNOWN), taken, SKEW)
+
+
+CUT, LONG = timedelta(seconds=30), timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("end", "how", "more", "may"),
+    [
+        ("08:57:30", Conclusion.CANCELLED, {}, True),
+        ("08:57:29", Conclusion.CANCELLED, {}, False),
+        ("09:02:30", Conclusion.CANCELLED, {"policy": Policy(settle={Conclusion.CANCELLED: CUT})}, True),
+        ("09:02:29", Conclusion.CANCELLED, {"policy": Policy(settle={Conclusion.CANCELLED: CUT})}, False),
+        ("08:53:00", Conclusion.TIMED_OUT, {"policy": Policy(settle={Conclusion.TIMED_OUT: LONG})}, True),
+        ("08:52:00", Conclusion.LOST, {}, True),
+        ("08:51:59", Conclusion.LOST, {}, False),
+        ("08:52:00", None, {}, True),  # nobody knows how it ended
+        ("08:51:59", None, {}, False),
+        ("09:02:59", Conclusion.FAILED, {}, False),
+        ("09:02:59", Conclusion.SUCCESS, {}, False),
+        # until its process is gone, by the longest that it may live, and by what clocks may differ
+        ("08:57:30", Conclusion.CANCELLED, {"now": "09:12:30"}, True),
+        ("08:57:30", Conclusion.CANCELLED, {"now": "09:12:31"}, False),
+        ("09:03:00", Conclusion.CANCELLED, {"now": "09:12:31"}, True),  # it may have been active itself
+    ],
+)
+def test_a_process_may_take_locks_after_its_run_was_broken_off_as_long_as_it_may_live(make, end, how, more, may):
+    more = {**more, "now": make.at(more["now"])} if "now" in more else more
+    taken = Taken.of(make.info(), **more)
+    run = make.run(start="08:00", end=end, conclusion=how)
+
+    assert may_hold(run, taken, SKEW) is may
+    assert (in_time(run, make.found(run), taken, SKEW) is not None) is may
+
+
+@pytest.mark.parametrize(
+    ("how", "jobs", "may"),
+    [
+        (Conclusion.FAILED, None, True),
+        (Conclusion.CANCELLED, None, True),
+        (Conclusion.SUCCESS, None, False),
+        (Conclusion.FAILED, (), False),
+        (Conclusion.FAILED, (Conclusion.FAILED, Conclusion.LOST), True),
+        (Conclusion.FAILED, (Conclusion.FAILED, Conclusion.SUCCESS), False),
+        (Conclusion.CANCELLED, (Conclusion.CANCELLED,), False),
+    ],
+)
+def test_a_run_that_did_not_succeed_is_read_again_since_a_list_does_not_say_how_its_jobs_ended(make, how, jobs, may):
+    """One may have been lost, and live for twice as long."""
+    parts = None if jobs is None else tuple(make.job("08:40", "08:53", id=str(each), conclusion=each) for each in jobs)
+    run = make.run(start="08:40", end="08:53", conclusion=how, jobs=parts)
+
+    assert may_hold(run, Taken.of(make.info()), SKEW) is may
+
+
+@pytest.mark.parametrize(("job", "may"), [(Conclusion.FAILED, True), (Conclusion.SUCCESS, False)])
+def test_a_job_that_succeeded_left_no_process_though_its_run_was_cancelled(make, job, may):
+    run = make.run(start="08:40", end="09:02", conclusion=Conclusion.CANCELLED, jobs=())
+
+    part = make.job("08:40", "09:02", conclusion=job)
+    assert holds_instant(part, run, Taken.of(make.info()), SKEW) is may
 
 
 def test_every_run_whose_jobs_went_on_then_is_a_candidate(make, ids):

@@ -162,7 +162,8 @@ PIPELINES = {
 def job(rng: random.Random, number: int, machine: Machine, taken: float) -> TrueJob:
     """A job around the time of the lock, dead or alive, with the Terraform in it, which may outlive it."""
     begins = taken + rng.choice([-90, -30, 1, 5, 30, 100, 600, 1500])
-    ends = None if rng.random() < 0.3 else max(0.0, min(begins - 1, taken - rng.choice([-100, -40, 1, 30, 400, 3000])))
+    after = rng.choice([-500, -250, -100, -40, 1, 30, 400, 3000])
+    ends = None if rng.random() < 0.3 else max(0.0, min(begins - 1, taken - after))
     how = rng.choice(["success", "failed", "failed", "cancelled", "timed out", "lost"])
     ci, fields = rng.choice(PIPELINES[machine.system])
     if "7121" in machine.host:
@@ -424,7 +425,7 @@ def case_of(make, world: World, rng: random.Random, policy: Policy) -> Case:
     created = at(world.taken + world.waited, world.holder.machine.clock)
     lock = LockInfo(LOCK, "OperationTypeApply", "", f"{world.holder.user}@{world.host}", "1.11.0", created, PATH)
     looks = looks_of(world, rng)
-    taken = Taken.of(lock, None if world.stored is None else at(world.stored))
+    taken = Taken.of(lock, None if world.stored is None else at(world.stored), policy=policy, now=NOON)
     tied = attribute(
         lock, looks, holders=HOLDERS, skew=timedelta(seconds=SKEW), claims=claims_of(world), taken=taken,
         named=named_in(world),

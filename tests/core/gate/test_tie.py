@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.evidence import Offset
 from bot.core.gate.attribution import Claimed, Strength, Taken, Tie, log_key
-from bot.core.gate.case import Ruling
+from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
 from bot.core.gate.exclusions import is_same_machine, may_be_one
@@ -370,6 +370,98 @@ def test_a_log_shows_nothing_of_a_state_that_it_may_not_mean(make, one_state, na
     look = make.look(make.run(), logs={"1": make.log(make.work(state=named))}, one_state=one_state)
 
     assert make.tie(look).tie is tie
+
+
+@pytest.fixture(scope="module")
+def after_a_cancel(make):
+    """A run ended at 09:02; another one began at 09:04 and failed at 09:06. The lock of 09:05, as it is seen then."""
+
+    def case(now, *, how=Conclusion.CANCELLED, system="GitHub Actions", who=HOSTED, logs=None):
+        then, pipeline = replace(make, now=make.at(now)), replace(make.deploy, system=system)
+        gone = make.run("1", start="08:40", end="09:02", pipeline=pipeline, conclusion=how)
+        failed = make.run("2", start="09:04", end="09:06", pipeline=pipeline, conclusion=Conclusion.FAILED)
+        look = then.look(gone, failed, pipeline=pipeline, system=system, logs=logs)
+        state, named = then.check(make.state(last_written=make.at("09:00"))), (then.found(failed),)
+        return then.case(looks=(look,), who=who, state=state, named=named if "gha-" in who else ())
+
+    return case
+
+
+@pytest.mark.parametrize(
+    ("how", "system", "now", "wanted"),
+    [
+        (Conclusion.CANCELLED, "GitHub Actions", "09:10:29", Ruling.REFUSE),
+        (Conclusion.CANCELLED, "GitHub Actions", "09:10:30", Ruling.NEEDS_APPROVAL),
+        (Conclusion.TIMED_OUT, "GitLab CI", "09:16:09", Ruling.REFUSE),
+        (Conclusion.TIMED_OUT, "GitLab CI", "09:16:10", Ruling.NEEDS_APPROVAL),
+        (Conclusion.LOST, "GitHub Actions", "09:15:59", Ruling.REFUSE),
+        (Conclusion.LOST, "GitHub Actions", "09:16:00", Ruling.NEEDS_APPROVAL),
+        (Conclusion.FAILED, "GitHub Actions", "09:10:29", Ruling.NEEDS_APPROVAL),
+    ],
+)
+def test_a_process_that_outlived_its_run_may_have_taken_the_lock_after_that(
+    make, after_a_cancel, ids, how, system, now, wanted
+):
+    """Its next command did. The other run only wanted the lock; its log could not be read."""
+    who = "root@runner-t3qyxf-project-7120-concurrent-0" if system == "GitLab CI" else HOSTED
+    case = after_a_cancel(now, how=how, system=system, who=who)
+    verdict = decide(case, make.at(now))
+
+    assert (case.attribution.tie, ids(case.attribution)) == (Tie.BY_TIME, ["2"])
+    assert verdict.ruling is wanted
+    assert [finding.rule for finding in verdict.refusals] == ([Rule.SETTLED] if wanted is Ruling.REFUSE else [])
+    if wanted is Ruling.REFUSE:
+        assert plain(verdict[Rule.SETTLED].reason).startswith("deploy.yml in acme/infra #1: after")
+
+
+@pytest.mark.parametrize("how", [Conclusion.CANCELLED, Conclusion.LOST])
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_what_shows_the_holder_is_enough_for_one_member_once_that_process_is_gone(
+    make, after_a_cancel, ids, is_shown, how
+):
+    """However it ended: a run that was lost, and then did not get the lock, does not call for a second member."""
+    logs = {"2": make.log(make.work("09:05:04", "09:05:50"), begun_at=make.at("09:04"))} if is_shown else {}
+    early, late = (after_a_cancel(now, how=how, logs=logs) for now in ("09:10:29", "09:16:00"))
+
+    assert ids(late.attribution) == ["2"]
+    assert late.attribution.tie is (Tie.SHOWN if is_shown else Tie.BY_TIME)
+    assert decide(early, make.at("09:10:29")).ruling is Ruling.REFUSE
+    assert decide(late, make.at("09:16:00")).ruling is (Ruling.ALLOW if is_shown else Ruling.NEEDS_APPROVAL)
+
+
+@pytest.mark.parametrize(("who", "wanted"), [("runner@gha-2-1", Ruling.ALLOW), (HOSTED, Ruling.REFUSE)])
+def test_a_lock_that_names_its_run_waits_for_no_other_process(make, after_a_cancel, who, wanted):
+    case = after_a_cancel("09:09", who=who)
+
+    assert case.attribution.tie is (Tie.SEALED if wanted is Ruling.ALLOW else Tie.BY_TIME)
+    assert decide(case, make.at("09:09")).ruling is wanted
+
+
+@pytest.mark.parametrize(("end", "is_out"), [("09:02", False), ("09:15", True)])
+def test_what_a_process_does_that_outlived_its_job_is_in_no_log(make, end, is_out):
+    """The job was cancelled before its script came to Terraform."""
+    run = make.run(start="08:40", end=end, conclusion=Conclusion.CANCELLED)
+    tied = make.tie(make.look(run, logs={"1": JobLog(is_whole=True)}))
+
+    assert [bool(tied.possible), bool(tied.ruled_out), tied.candidates] == [not is_out, is_out, ()]
+
+
+@pytest.mark.parametrize("log", [{"refused": True}, {"machine": "build-2", "is_whole": True}])
+@pytest.mark.parametrize("how", [Conclusion.CANCELLED, Conclusion.FAILED])
+def test_a_process_is_where_its_job_was_and_had_no_lock_that_was_refused_to_it(make, how, log):
+    said = make.refused() if "refused" in log else JobLog(ran_terraform=True, **log)
+    run = make.run(start="08:40", end="09:02", conclusion=how)
+
+    assert make.tie(make.look(run, logs={"1": said}), who="runner@build-1").possible == ()
+    assert bool(make.tie(make.look(run), who="runner@build-1").possible) is (how is Conclusion.CANCELLED)
+
+
+def test_a_run_that_was_over_is_blamed_for_nothing_though_its_process_may_have_the_lock(make):
+    tied = make.tie(make.look(make.run(start="08:40", end="09:02", conclusion=Conclusion.CANCELLED)))
+
+    assert (tied.tie, tied.candidates) == (None, ())
+    assert "#1 had ended before, and at most its process can have taken it" in plain(tied.reason)
+    assert [one.run.ref.id for one in tied.possible] == ["1"]
 
 
 def test_two_logs_that_both_show_work_cannot_both_be_right(make):
@@ -768,7 +860,7 @@ def test_a_name_that_outlived_its_run_may_be_that_of_the_next_job_on_the_machine
 ):
     """`sudo hostname` on a machine that is used again. The next job is of a pipeline that nobody mapped, and lives."""
     offset = None if ahead is None else Offset(timedelta(seconds=ahead), timedelta(seconds=1))
-    run = make.run("100", end=end, pipeline=JOB_A)
+    run = make.run("100", end=end, pipeline=JOB_A, conclusion=Conclusion.FAILED)
     seen = replace(make.found(run), offset=offset)
     look = make.look(*([run] if is_listed else []), pipeline=JOB_A, closer={"100": seen}, system="Jenkins")
 
@@ -1112,14 +1204,14 @@ def test_only_the_project_of_a_pipeline_speaks_against_the_project_in_a_slots_na
 @pytest.mark.parametrize(("end", "wanted"), [("09:02:59", 0), ("09:03:01", 1)])
 @pytest.mark.parametrize("jobs", [(), None])
 def test_a_claimed_run_without_known_jobs_is_no_holder_if_it_ended_before_the_lock(make, jobs, end, wanted):
-    run = make.run("9", start="08:00", end=end, jobs=jobs)
+    run = make.run("9", start="08:00", end=end, jobs=jobs, conclusion=Conclusion.SUCCESS)
 
     assert len(tie_of(make, OWN, claimed(make, run, host="build-1")).possible) == wanted
 
 
 @pytest.mark.parametrize(("end", "wanted"), [("09:02:59", 0), ("09:03:01", 1)])
 def test_a_claimed_run_that_goes_on_is_no_holder_if_its_job_ended_before_the_lock(make, end, wanted):
-    run = make.run("9", start="08:00", end=None, jobs=(make.job("08:00", end),))
+    run = make.run("9", start="08:00", end=None, jobs=(make.job("08:00", end, conclusion=Conclusion.FAILED),))
 
     assert len(tie_of(make, OWN, claimed(make, run, host="build-1")).possible) == wanted
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from bot.core.gate.stages import UnlockStage
+from bot.core.joblog.values import JobLog
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
@@ -26,6 +27,7 @@ from tests.worlds.memory.memory import WORKER
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
+BROKEN_OFF = st.sampled_from([Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
 CLICKS = ["confirmed", "approved", "armed", "taken back", "declined"]
 PEOPLE = st.sampled_from(["U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"])
 MEMBERS = {"U0QUINN", "U0PARKER", "U0ELLIOTT"}
@@ -227,6 +229,33 @@ class ReleaseMachine(Machine):
         self._take_as("runner-3", self.world.kinds[:1] if place else self.world.kinds)
         self._end_as(how, 0.9)
         self.world.pass_time(700)
+
+    @rule(how=BROKEN_OFF)
+    def a_process_outlives_its_run_and_takes_the_lock_with_its_next_command(self, how):
+        """Another run, which only wanted the lock, has failed since, and its log says nothing about that."""
+        self._end_well()
+        if self._holder() is not None:
+            return
+        self.world.store.texts.clear()
+        self._end_runs(how)
+        gone, wanted = f"{2001 + self.count}", f"{3001 + self.count}"
+        self.world.ci.start(gone, DEPLOY, host="runner-4", actor="elliott-ci")
+        self.world.ci.end(gone, how)
+        ended_at = self.now
+        self.world.pass_time(self.world.policy.clock_skew.total_seconds() + 5)
+        self._take(
+            "runner@fv-az881-525", gone, self.world.kinds, ended_as=how, ended_at=ended_at,
+            dies_at=ended_at + self.world.policy.settle_time(how) * 0.98,
+        )  # fmt: skip
+        self.world.ci.logs[f"{wanted}-1"] = JobLog(is_whole=True, ran_terraform=True)
+        self.world.ci.start(wanted, DEPLOY, host="runner-5", actor="elliott-ci")
+        self.world.ci.end(wanted, Conclusion.FAILED)
+        self.world.pass_time(70)
+        request = self._ask("U0QUINN", when_safe=False)
+        if request is not None:
+            self._click(request, "U0QUINN", "confirmed")
+            self._click(request, "U0PARKER", "approved")
+            self.world.pass_time(10)
 
     @precondition(lambda self: self.world.store.texts)
     @rule(

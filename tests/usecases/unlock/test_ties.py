@@ -87,6 +87,41 @@ async def test_no_time_makes_an_end_final_that_only_the_server_declared(scene, i
     assert await scene.stands(lock)
 
 
+@pytest.mark.parametrize(
+    ("how", "is_readable", "rulings"),
+    [
+        ("failure", True, [Ruling.NEEDS_APPROVAL, Ruling.NEEDS_APPROVAL, Ruling.NEEDS_APPROVAL]),
+        ("cancelled", True, [Ruling.REFUSE, Ruling.NEEDS_APPROVAL, Ruling.NEEDS_APPROVAL]),
+        ("cancelled", False, [Ruling.REFUSE, Ruling.REFUSE, Ruling.NEEDS_APPROVAL]),
+    ],
+)
+async def test_a_process_that_outlived_its_run_may_hold_the_lock_until_it_is_surely_gone(
+    scene, how, is_readable, rulings
+):
+    """The run had ended before the lock was taken. Another one, which failed since, is all that was active then."""
+    lock = await scene.lock(ago=200)
+    gone, failed = (
+        scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=minutes), actor="elliott-ci")
+        for minutes in (30, 1)
+    )
+    scene.github.runs.finish(gone.id, how, at=lock.created - timedelta(seconds=150))
+    scene.github.runs.finish(failed.id, "failure", at=lock.created + timedelta(seconds=30))
+    gone.jobs[-1].is_log_expired = failed.jobs[-1].is_log_expired = True
+    if not is_readable:
+        scene.github.answer_next(f"GET .*/runs/{gone.id}/.*jobs.*", status=404, times=1000)
+
+    for seconds, ruling in zip((0, 150, 450), rulings, strict=True):
+        scene.forward(seconds)
+        report = await scene.ask()
+
+        assert report.verdict.ruling is ruling
+        assert [one.run.ref.id for one in report.inspection.attribution.candidates] == [str(failed.id)]
+    assert await scene.stands(lock)
+    await scene.approve(report)
+    await scene.work()
+    assert not await scene.stands(lock)
+
+
 async def test_the_real_holder_is_found_by_the_stores_clock_where_its_own_is_slow(scene):
     """By the lock's `Created` an earlier run had it, and the one that has it only wants it."""
     lock, _ = await scene.dead_lock()
