@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import create_loader
 
-from bot.aws.clients import Access
+from bot.aws.clients import Access, _models
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import ReleaseResult
 from bot.errors import UpstreamError
@@ -47,8 +47,8 @@ async def test_warming_makes_the_clients_without_a_request(cloud):
 
 @pytest.mark.parametrize("service", ["dynamodb", "s3", "sso-oidc", "sts"])
 @pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1"])
-def test_services_are_described_in_botocores_words(cloud, service, kind):
-    ours = cloud.clients().client(service, cloud.address.access)._loader
+def test_services_are_described_in_botocores_words(service, kind):
+    ours = _models.__wrapped__()  # as it was read: botocore changes its paths when a client sends something
     assert ours.load_service_model(service, kind) == create_loader().load_service_model(service, kind)
 
 
