@@ -137,7 +137,7 @@ async def test_without_redis_the_locks_are_read_and_it_is_said(office, reader):
     office.hold()
     office.redis_goes_away()
     await reader.opens()
-    assert "The timeline (Redis) is away" in reader.sees
+    assert "the timeline (Redis) is away" in reader.sees
     assert "runner@fv-az1-1" in reader.sees
 
 

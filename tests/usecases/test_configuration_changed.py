@@ -166,7 +166,7 @@ def test_a_hold_in_the_place_of_before_has_not_ended_and_its_end_is_not_made_up(
     assert paper.run(HOLDS.get(paper.ports, hold_id)).end is HoldEnd.TIME
 
 
-KEYS = {"type": "s3", "bucket": "b", "key": "k", "region": "eu-west-1", "dynamodb_table": "t"}
+KEYS = {"type": "s3", "bucket": "acme-tfstate", "key": "k", "region": "eu-west-1", "dynamodb_table": "locks"}
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ KEYS = {"type": "s3", "bucket": "b", "key": "k", "region": "eu-west-1", "dynamod
     [
         ({}, False),
         ({"workspace": "default"}, False),
-        ({"dynamodb_table": "u"}, True),
+        ({"dynamodb_table": "others"}, True),
         ({"use_lockfile": True}, True),
         ({"region": "eu-central-1"}, True),
         ({"endpoint_url": "https://minio.example"}, True),
-        ({"bucket": "c"}, True),
+        ({"bucket": "acme-others"}, True),
     ],
 )
 def test_a_state_is_elsewhere_where_its_lock_could_be_another_one(changed, is_elsewhere):
