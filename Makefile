@@ -51,7 +51,8 @@ lint: $(DEV) ## ruff, mypy and import-linter
 
 # Measured 2026-11-22: 1,000 histories of people's actions take about 7 minutes of one core, those of the release less.
 nightly: $(DEV) ## hunt unlocks for hours: 100,000 worlds of the model, 10,000 histories of each state machine
-	@MODEL_WORLDS=100000 $(BIN)/python -m pytest -q -n 2 --dist load --timeout 0 tests/core/gate/test_holders_model.py
+	@MODEL_WORLDS=100000 HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist load --timeout 0 \
+		tests/core/gate/test_holders_model.py tests/core/gate/test_properties.py
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
 		tests/usecases/unlock/test_release_machine.py tests/usecases/unlock/test_people_machine.py \
 		tests/usecases/unlock/test_auto_release_machine.py tests/usecases/hold/test_hold_machine.py

@@ -113,7 +113,8 @@ def _logging_as_before() -> Iterator[None]:
     structlog.configure(**config)
     logging.getLogger().handlers[:] = handlers
     for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+        if (logger := logging.getLogger(name)).level != level:  # setting it costs a look at every logger there is
+            logger.setLevel(level)
     set_on_retry_hooks(None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -38,7 +39,7 @@ HOSTS = ["GitHub Actions 7", "build-1", "build-1-b", "build-2", None, ""]
 STILL = [Phase.RUNNING, Phase.ENDING, Phase.UNKNOWN]
 
 thorough = settings(
-    max_examples=120,
+    max_examples=2_000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 60,
     deadline=None,
     # the worlds are large values; how many are drawn is bounded above
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -273,7 +273,7 @@ class AutoReleaseMachine(Machine):
 
 
 TestAutoReleaseMachine = AutoReleaseMachine.TestCase
-TestAutoReleaseMachine.settings = lengths(90, 15, nightly=(3_000, 40))
+TestAutoReleaseMachine.settings = lengths(60, 15, nightly=(3_000, 40))
 if not IS_NIGHTLY:
     TestAutoReleaseMachine.pytestmark = pytest.mark.timeout(900)
 

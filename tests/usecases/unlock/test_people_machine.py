@@ -821,7 +821,7 @@ def _as_is(blocks):
 
 
 TestPeopleMachine = PeopleMachine.TestCase
-TestPeopleMachine.settings = lengths(300, 20, nightly=(10_000, 50))
+TestPeopleMachine.settings = lengths(150, 20, nightly=(10_000, 50))
 if not IS_NIGHTLY:
     TestPeopleMachine.pytestmark = pytest.mark.timeout(1200)  # a failing history is made short, which takes its time
 

@@ -392,6 +392,6 @@ class ReleaseMachine(Machine):
 
 
 TestReleaseMachine = ReleaseMachine.TestCase
-TestReleaseMachine.settings = lengths(250, 20, nightly=(10_000, 50))
+TestReleaseMachine.settings = lengths(150, 20, nightly=(10_000, 50))
 if not IS_NIGHTLY:
     TestReleaseMachine.pytestmark = pytest.mark.timeout(900)  # five minutes are too few where others work beside it
