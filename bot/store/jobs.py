@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from docket import Docket
+from docket._redis import RedisConnection
+from redis.asyncio.connection import Connection, ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 
 from bot.errors import JournalAway
@@ -17,6 +21,15 @@ from bot.store.refusals import refused
 
 DOCKET = "tflock-jobs"
 _ONE_SERVER = ("redis://", "rediss://", "unix://")
+_GIVEN_UP = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000))
+    if hasattr(socket, name)
+}
+"""A link that is cut without a word is given up after 20 s of silence of the other machine (35 s if nothing was said).
+Linux would send again for 15 minutes, in which a worker does nothing.
+"""
+
 _AWAY = "the job queue in Redis cannot be reached"
 
 
@@ -29,6 +42,7 @@ class Queue(Docket):
 
     def _connects_to(self, name: str, url: str) -> None:
         super().__init__(name=name, url=url, heartbeat_interval=timedelta(seconds=2), missed_heartbeats=5)
+        self._redis = _Connections(url)
 
     async def __aenter__(self) -> Self:
         url = await entered(self._given)
@@ -37,6 +51,37 @@ class Queue(Docket):
             self._connects_to(self.name, url)
             self.tasks = tasks
         return await super().__aenter__()
+
+
+class _Connections(RedisConnection):
+    """Those of pydocket, which set no limit for an answer, as some of its questions wait in Redis."""
+
+    async def _connection_pool_from_url(self, *args: Any, **options: Any) -> ConnectionPool:
+        return _noticing_cuts(await super()._connection_pool_from_url(*args, **options))
+
+    def _create_node_pool(self) -> ConnectionPool:
+        return _noticing_cuts(super()._create_node_pool())
+
+
+def _noticing_cuts(pool: ConnectionPool) -> ConnectionPool:
+    if issubclass(pool.connection_class, Connection):
+        pool.connection_class = type("Connection", (_NoticesCuts, pool.connection_class), {})
+        pool.connection_kwargs["socket_keepalive_options"] = _GIVEN_UP
+    return pool
+
+
+class _NoticesCuts(Connection):
+    """redis-py takes the system's time-out of a dead connection for the caller's own: it answers "nothing yet" at once.
+    Who asks again, as pydocket does, then keeps the whole process busy for ever.
+    """
+
+    async def _read_response_from_parser(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._read_response_from_parser(*args, **options)
+        except TimeoutError as error:
+            if error.errno is None:
+                raise
+            raise RedisConnectionError(str(error)) from error
 
 
 def open_docket(url: str, *, name: str = DOCKET) -> Docket:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bot.errors import JournalAway
 from bot.store.connect import connect
@@ -58,3 +61,19 @@ async def test_what_an_earlier_process_acked_waits_until_the_queue_was_tried(dir
                 await starting
         else:
             await starting
+
+
+async def test_a_connection_that_the_system_gave_up_is_an_error_and_not_a_message_that_is_still_to_come(directory):
+    """As a link that was cut without a word ends: 20 s later, by `TCP_USER_TIMEOUT`."""
+    async with queue(directory) as (jobs, _), jobs._docket._pubsub() as listening:
+        await listening.psubscribe("cancel:*")
+        assert await listening.get_message(timeout=10)
+        assert await listening.get_message(timeout=0.01) is None
+
+        way = listening.connection._writer.transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+        listening.connection._reader.set_exception(OSError(errno.ETIMEDOUT, "Connection timed out"))
+
+        with pytest.raises(RedisConnectionError, match="timed out"):
+            await listening.connection.read_response(timeout=0.01)
