@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +43,8 @@ class Sockets:
                 if frame.type is aiohttp.WSMsgType.TEXT:
                     self._acknowledged(json.loads(frame.data))
         finally:
-            self.open.remove(socket)
+            with suppress(ValueError):
+                self.open.remove(socket)
         return socket
 
     async def send(self, kind: EnvelopeKind, payload: Json, *, retry: int, reason: str, patience: float) -> str:
@@ -64,7 +66,8 @@ class Sockets:
 
     async def disconnect(self) -> None:
         """Tells every connection to come back, as Slack does every few hours, and closes it."""
-        for socket in list(self.open):
+        closing, self.open[:] = list(self.open), []  # whoever waits for an open one does not mean these
+        for socket in closing:
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
             await socket.close()
 
