@@ -26,7 +26,7 @@ _GIVEN_UP = {
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000))
     if hasattr(socket, name)
 }
-"""A link that is cut without a word is given up after 20 s of silence of the other machine (35 s if nothing was said).
+"""A link that is cut without a word is given up after 20 s without an answer (35 s if it was idle).
 Linux would send again for 15 minutes, in which a worker does nothing.
 """
 

@@ -52,8 +52,7 @@ def test_a_bot_that_starts_imports_nothing_that_its_configuration_may_not_name_o
     assert among(modules, names) == set()
 
 
-def test_a_bot_that_starts_imports_no_checks_of_types_for_a_store_that_no_job_uses(tmp_path):
-    modules = imported(SERVE, tmp_path)
+def test_a_bot_that_starts_makes_no_checks_of_types_for_a_store_that_no_job_uses(tmp_path):
+    program = f"{SERVE}; import key_value.aio; assert key_value.aio.disable_beartype"
 
-    assert {"docket", "key_value.aio.stores.redis"} <= modules
-    assert {name for name in modules if name.startswith("beartype")} == {"beartype", "beartype.claw"}  # stand-ins
+    assert "docket" in imported(program, tmp_path)
