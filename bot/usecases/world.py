@@ -128,6 +128,11 @@ class World:
             raise UnknownState(name, nearest=did_you_mean(name, known), known=known)
         return found
 
+    def state_still(self, name: str, place: str) -> State | None:
+        """The state, if it is configured, and where it was when it was at this `place`."""
+        found = self.states.get(name)
+        return None if found is None or found.is_elsewhere(place) else found
+
     def state_at(self, name: str, place: str) -> State:
         """As `state`, for what was asked when it was at this `place`. Raises StateMoved if it is elsewhere by now."""
         found = self.state(name)

@@ -185,5 +185,4 @@ async def start_look(world: World, record: HoldRecord, at: datetime | None = Non
 
 def state_of(world: World, record: HoldRecord) -> State | None:
     """None if it is not configured any more, at least not where it was."""
-    state = world.states.get(record.hold.state)
-    return None if state is None or state.is_elsewhere(record.place) else state
+    return world.state_still(record.hold.state, record.place)

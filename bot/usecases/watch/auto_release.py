@@ -115,8 +115,7 @@ async def _go_on(world: World, still_mine: Check) -> None:
 async def carry_on(world: World, request_id: str, *, worker: str) -> None:
     """The job of an announced release, at its time and with every sweep before. Raises as `wake`."""
     record = await UNLOCKS.get(world, request_id)
-    state = None if record is None else world.states.get(record.request.state)
-    if record is not None and (state is None or state.is_elsewhere(record.place)):
+    if record is not None and world.state_still(record.request.state, record.place) is None:
         await _withdraw(world, record.request, _NOT_CONFIGURED)
     else:
         await wake(world, request_id, worker=worker)
