@@ -139,35 +139,31 @@ async def test_a_state_whose_versions_are_answered_oddly_was_not_never_written(c
     assert isinstance((await cloud.backend().read_state()).state.value, StateAbsent)
 
 
+ONLY = {PlaceKind.FILE: {"dynamodb_table": None}, PlaceKind.ITEM: {"use_lockfile": False}}
+
+
 @pytest.mark.parametrize("name", [*PAGES, *ERRORS])
 async def test_an_odd_answer_to_a_delete_is_no_release(cloud, name):
-    lock = cloud.lock()
-    await cloud.aws.hold(KEY, lock.text, item=True, file=False)
-    backend = cloud.backend(use_lockfile=False)
-    (place,) = (await backend.read_lock()).held
-    cloud.proxy.fault("dynamodb:DeleteItem", ITEMS[name])
-
-    released = await backend.release(place)
-
-    assert released.result is not ReleaseResult.RELEASED
-    assert (await cloud.aws.lock_ids(KEY))["item"] == lock.id
-    cloud.proxy.lift_all()
-    assert (await backend.release(place)).result is ReleaseResult.RELEASED
+    await is_no_release(cloud, PlaceKind.ITEM, "dynamodb:DeleteItem", ITEMS[name])
 
 
 @pytest.mark.parametrize("name", ["nothing", "a page", "an error with the status of a success"])
 async def test_an_odd_answer_to_the_delete_of_an_object_is_no_release(cloud, name):
     """S3 answers a delete that it has carried out with 204 and nothing else; a page with 200 is someone else's."""
-    lock = cloud.lock()
-    await cloud.aws.hold(KEY, lock.text, item=False, file=True)
-    backend = cloud.backend(dynamodb_table=None)
+    await is_no_release(cloud, PlaceKind.FILE, "s3:DeleteObject", PAGES[name])
+
+
+async def is_no_release(cloud, kind, operation, answer):
+    lock, is_item = cloud.lock(), kind is PlaceKind.ITEM
+    await cloud.aws.hold(KEY, lock.text, item=is_item, file=not is_item)
+    backend = cloud.backend(**ONLY[kind])
     (place,) = (await backend.read_lock()).held
-    cloud.proxy.fault("s3:DeleteObject", PAGES[name])
+    cloud.proxy.fault(operation, answer)
 
     released = await backend.release(place)
 
     assert released.result is not ReleaseResult.RELEASED
-    assert (await cloud.aws.lock_ids(KEY))["file"] == lock.id
+    assert (await cloud.aws.lock_ids(KEY))["item" if is_item else "file"] == lock.id
     cloud.proxy.lift_all()
     assert (await backend.release(place)).result is ReleaseResult.RELEASED
 
@@ -175,7 +171,7 @@ async def test_an_odd_answer_to_the_delete_of_an_object_is_no_release(cloud, nam
 @pytest.mark.parametrize("kind", [PlaceKind.FILE, PlaceKind.ITEM])
 @pytest.mark.parametrize("name", ["nothing", "no content", "an error with the status of a success"])
 async def test_an_odd_answer_to_a_write_is_no_hold(cloud, name, kind):
-    backend = cloud.backend(**({"dynamodb_table": None} if kind is PlaceKind.FILE else {"use_lockfile": False}))
+    backend = cloud.backend(**ONLY[kind])
     wanted = hold_info(
         f"{kind}-1", HoldWords("id1", "quinn", "inc", "", WallClock().now(), ""), created=WallClock().now(), path="p"
     )

@@ -14,7 +14,7 @@ from bot.backends.frame import Means
 from bot.backends.s3.section import Backend
 from bot.config.settings import StateSettings
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind
+from bot.core.lock import PlaceKind
 from bot.core.phrase import plain
 from bot.core.reports.hold import HoldEnd
 from bot.core.reports.report import Notice
@@ -27,8 +27,8 @@ from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
 from bot.worker import PERIODIC
 from tests.worlds.clocks import WallClock
-from tests.worlds.memory.memory import WORKER, MemoryLockBackend, MemoryStore, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.memory import WORKER, MemoryLockBackend, MemoryStore
+from tests.worlds.memory.world import CHANNEL, STATE
 
 QUINN = {"lock_id": "lock-1", "user": "U0QUINN"}
 
@@ -40,11 +40,7 @@ def asked(make_paper):
     def make(*, is_going=False, **settings):
         paper = make_paper(**settings)
         paper.ports.states[STATE] = replace(paper.ports.states[STATE], place="here")
-        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = paper.clock.now()
+        paper.take_lock()
         if not is_going:
             paper.ci.end("1001", Conclusion.FAILED)
         paper.pass_time(300)
@@ -91,7 +87,7 @@ def test_a_release_that_was_begun_is_not_settled_by_reading_another_place(asked,
 
 
 def test_a_release_that_was_begun_goes_on_with_a_worker_that_knows_the_place(asked):
-    """Two configurations are there for a while: one worker after the other is started anew."""
+    """Workers are restarted one by one: for a while some have the old configuration and some the new one."""
     paper = asked()
     paper.run(unlock.confirm(paper.ports, paper.request, **QUINN))
     die_at_the_delete(paper)

@@ -11,7 +11,7 @@ import copy
 
 import pytest
 
-from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.lock import parse_lock_info
 from bot.core.people import OwnerSays
 from bot.core.run import Conclusion
 from bot.errors import NotReplicated
@@ -20,7 +20,6 @@ from bot.usecases.record.lifecycle import note
 from bot.usecases.request import approval
 from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import owner_answers, unlock
-from tests.worlds.memory.memory import lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
@@ -62,11 +61,7 @@ def paper(make_paper):
 
     def make(**how):
         made = make_paper(**how)
-        made.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", made.clock.now(), "p")
-        for kind in made.kinds:
-            made.store.write(kind, lock_text(info))
-        made.store.last_written = made.clock.now()
+        made.take_lock()
         made.pass_time(60)
         made.ci.end("1001", Conclusion.FAILED)
         made.pass_time(1200)

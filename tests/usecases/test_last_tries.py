@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo
 from bot.core.phrase import plain
 from bot.core.policy import Policy
 from bot.core.reports.report import Notice
@@ -18,8 +17,7 @@ from bot.core.run import Conclusion
 from bot.errors import Denied, JournalAway, NotReplicated, Unreachable
 from bot.usecases.unlock import unlock
 from bot.worker import JOBS
-from tests.worlds.memory.memory import WORKER, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.world import CHANNEL, STATE
 
 QUEUED_BY_THE_FIRST_VERSION = {
     "release": ("id1",),
@@ -52,28 +50,13 @@ QUEUED_BY_THE_FIRST_VERSION = {
 def confirmed(make_paper):
     """A lock whose run failed long ago, and a click that wants it released."""
     paper = make_paper(policy=Policy(release_deadline=timedelta(milliseconds=200)))
-    paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
-    for kind in paper.kinds:
-        paper.store.write(kind, lock_text(info))
-    paper.store.last_written = paper.clock.now()
+    paper.take_lock()
     paper.ci.end("1001", Conclusion.FAILED)
     paper.pass_time(300)
     wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, paper.incident.id)
     paper.request = paper.run(unlock.ask(paper.ports, wish)).request.id
     paper.run(unlock.confirm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
     return paper
-
-
-def fail(paper, error, *names, times=10**6):
-    """From now on these calls of workers fail, so many of them."""
-    left = iter(range(times))
-
-    async def fault(name):
-        if WORKER.get() and name.startswith(names) and next(left, None) is not None:
-            raise error
-
-    paper.switchboard.fault = fault
 
 
 def last_words(paper):
@@ -100,7 +83,7 @@ def test_a_use_case_that_asks_for_the_worker_or_the_last_try_is_told_of_it():
 
 
 def test_a_release_that_cannot_be_written_down_by_its_last_try_says_so_below_its_message(confirmed):
-    fail(confirmed, JournalAway("no replica has it"), "append")
+    confirmed.fail(JournalAway("no replica has it"), "append")
 
     confirmed.pass_time(600)
 
@@ -132,7 +115,7 @@ def test_a_job_about_a_state_that_the_next_worker_knows_is_done_by_that_one(conf
 
 
 def test_a_release_whose_intent_no_replica_confirms_deletes_nothing_and_says_so(confirmed):
-    fail(confirmed, NotReplicated("the write did not reach a replica of Redis"), "secure")
+    confirmed.fail(NotReplicated("the write did not reach a replica of Redis"), "secure")
 
     confirmed.pass_time(600)
 
@@ -144,7 +127,7 @@ def test_a_release_whose_intent_no_replica_confirms_deletes_nothing_and_says_so(
 
 
 def test_a_release_whose_intent_a_replica_confirms_late_is_carried_out(confirmed):
-    fail(confirmed, NotReplicated("the write did not reach a replica of Redis"), "secure", times=1)
+    confirmed.fail(NotReplicated("the write did not reach a replica of Redis"), "secure", times=1)
 
     confirmed.pass_time(60)
 
@@ -153,7 +136,7 @@ def test_a_release_whose_intent_a_replica_confirms_late_is_carried_out(confirmed
 
 
 def test_a_release_whose_end_slack_did_not_take_by_the_last_try_is_told_when_slack_is_back(confirmed):
-    fail(confirmed, Unreachable("Slack", "no answer"), "tell ", "notice", "letter")
+    confirmed.fail(Unreachable("Slack", "no answer"), "tell ", "notice", "letter")
     confirmed.pass_time(600)
     assert not confirmed.store.texts
     assert all(report.stage is not UnlockStage.RELEASED for report in confirmed.messenger.all(UnlockReport))
@@ -169,7 +152,7 @@ def test_a_release_whose_end_slack_did_not_take_by_the_last_try_is_told_when_sla
 
 
 def test_a_job_whose_last_words_slack_refuses_for_good_is_given_up(confirmed):
-    fail(confirmed, Denied("Slack", "the channel is archived"), "tell ", "notice")
+    confirmed.fail(Denied("Slack", "the channel is archived"), "tell ", "notice")
 
     confirmed.pass_time(3600)
 

@@ -9,7 +9,6 @@ import pytest
 
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.policy import KnownPerson
 from bot.core.reports.owner_message import OwnerMessage, OwnerMessageStatus, OwnerNews
@@ -24,8 +23,8 @@ from bot.usecases.owner import post as letter_post
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import WORKER, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.memory import WORKER
+from tests.worlds.memory.world import CHANNEL, STATE
 
 OWNER = "U0ELLIOTT"
 STEPS = 60
@@ -38,11 +37,7 @@ def held(make_paper):
 
     def make(**settings):
         paper = make_paper(**settings)
-        paper.ci.start("1001", DEPLOY, host="build-1", actor="elliott-ci")
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@build-1", "1.9.8", paper.clock.now(), "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = paper.clock.now()
+        paper.take_lock(host="build-1", who="runner@build-1")
         paper.pass_time(300)
         return paper
 

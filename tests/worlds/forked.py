@@ -43,7 +43,7 @@ class Forked:
         return self._exit_code
 
     async def wait(self) -> int:
-        while (code := self.returncode) is None:  # noqa: ASYNC110 - whoever asks may be the one that hears of it
+        while (code := self.returncode) is None:  # noqa: ASYNC110 - `returncode` reads the answer itself
             await asyncio.sleep(0.01)
         return code
 

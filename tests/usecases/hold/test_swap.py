@@ -36,12 +36,7 @@ def left_behind(make_paper):
 
     def make(*, ends=Conclusion.FAILED, waited=300, hold_for=None, **settings):
         paper = make_paper(**settings)
-        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-        created = paper.clock.now()
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", created, "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = created
+        paper.take_lock()
         if ends is not None:
             paper.ci.end("1001", ends)
         paper.pass_time(waited)

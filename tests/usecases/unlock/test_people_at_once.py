@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.lock import parse_lock_info
 from bot.core.people import OwnerSays
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
@@ -15,8 +15,8 @@ from bot.usecases.decide.owner import answer_about
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock
 from tests.worlds.clocks import SetClock
-from tests.worlds.memory.memory import Throttle, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.memory import Throttle
+from tests.worlds.memory.world import CHANNEL, STATE
 
 QUINN, ELLIOTT = "U0QUINN", "U0ELLIOTT"
 
@@ -25,11 +25,7 @@ QUINN, ELLIOTT = "U0QUINN", "U0ELLIOTT"
 def paper(make_paper):
     """A lock whose run goes on."""
     made = make_paper()
-    made.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", made.clock.now(), "p")
-    for kind in made.kinds:
-        made.store.write(kind, lock_text(info))
-    made.store.last_written = made.clock.now()
+    made.take_lock()
     made.pass_time(300)
     return made
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, ReleaseResult
+from bot.core.lock import PlaceKind, ReleaseResult
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.policy import Policy
 from bot.core.reports.owner_message import OwnerNews
@@ -19,8 +19,8 @@ from bot.errors import JournalAway, NotPermitted, NotReplicated, Unreachable
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import WORKER, Throttle, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.memory import WORKER, Throttle
+from tests.worlds.memory.world import CHANNEL, STATE
 
 STEPS = 110
 """More calls than an undisturbed release makes; a test holds it so."""
@@ -32,13 +32,8 @@ def left_behind(make_paper):
 
     def make(**settings):
         paper = make_paper(**settings)
-        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
         paper.lock_id = "lock-1"
-        created = paper.clock.now()
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", created, "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = created
+        paper.take_lock()
         paper.ci.end("1001", Conclusion.FAILED)
         paper.pass_time(300)
         wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, paper.incident.id)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, ReleaseResult, parse_created
+from bot.core.lock import PlaceKind, ReleaseResult, parse_created
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import WORKER, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.memory import WORKER
+from tests.worlds.memory.world import CHANNEL, STATE
 
 HOUR = 3600.0
 
@@ -23,11 +23,7 @@ def make_release(make_paper):
 
     def make(held_up=None):
         paper = make_paper()
-        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = paper.clock.now()
+        paper.take_lock()
         paper.ci.end("1001", Conclusion.FAILED)
         paper.pass_time(300)
         wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, paper.incident.id)

@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo
 from bot.core.policy import Policy
 from bot.core.record.timeline import verify
 from bot.core.reports.report import Checklist
@@ -20,8 +19,8 @@ from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
 from handlers import clicks
 from handlers.asker import Asker
-from tests.worlds.memory.memory import WORKER, Killed, lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.memory import WORKER, Killed
+from tests.worlds.memory.world import CHANNEL, STATE
 
 STEPS = 66
 """More calls than any of these clicks makes; a test holds it so."""
@@ -36,12 +35,7 @@ def left_behind(make_paper):
 
     def make(*, settled=True, conclusion=Conclusion.FAILED):
         paper = make_paper(policy=Policy())
-        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-        created = paper.clock.now()
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", created, "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = created
+        paper.take_lock()
         paper.ci.end("1001", conclusion)
         paper.pass_time(300 if settled else 1)
         return paper

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from bot.core.gate.stages import KillStage, UnlockStage
-from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.reports.kill import KillReport, KillRequest
 from bot.core.reports.unlock import UnlockReport
@@ -17,7 +16,6 @@ from bot.usecases.decide.owner import record_answer
 from bot.usecases.request import approval
 from bot.usecases.request.record import KILLS, UNLOCKS, KillRecord
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import WORKER, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
@@ -29,11 +27,7 @@ def asked(make_paper):
 
     def make(**settings):
         paper = make_paper(**settings)
-        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
-        for kind in paper.kinds:
-            paper.store.write(kind, lock_text(info))
-        paper.store.last_written = paper.clock.now()
+        paper.take_lock()
         paper.ci.end("1001", Conclusion.FAILED)
         paper.pass_time(300)
         wish = unlock.UnlockCommand(STATE, QUINN, CHANNEL, paper.incident.id)
@@ -41,16 +35,6 @@ def asked(make_paper):
         return paper
 
     return make
-
-
-def fail(paper, error, *names, times):
-    left = iter(range(times))
-
-    async def fault(name):
-        if WORKER.get() and name.startswith(names) and next(left, None) is not None:
-            raise error
-
-    paper.switchboard.fault = fault
 
 
 def goes(paper):
@@ -86,7 +70,7 @@ def test_the_end_of_a_request_that_waits_is_told_once_slack_and_redis_are_back(
     paper = asked(protected=True)
     happens(paper)
     if times:
-        fail(paper, error, name, times=times)
+        paper.fail(error, name, times=times)
 
     paper.pass_time(15 * 60 + 180 if happens is nothing else 180)
 
@@ -137,7 +121,7 @@ def test_an_outcome_that_slack_takes_nowhere_now_is_tried_again(asked):
     """A token that was revoked may be replaced."""
     paper = asked()
     paper.run(unlock.confirm(paper.ports, paper.request, lock_id="lock-1", user=QUINN))
-    fail(paper, Denied("Slack", "token_revoked"), "tell ", times=8)
+    paper.fail(Denied("Slack", "token_revoked"), "tell ", times=8)
 
     paper.pass_time(400)
 
@@ -152,7 +136,7 @@ def test_a_reminder_that_slack_does_not_take_at_first_is_given_once(make_paper, 
     record = KillRecord(request=request, ci=DEPLOY.ci, system=DEPLOY.system, fields=DEPLOY.fields)
     paper.run(KILLS.put(paper.ports, "k1", record))
     paper.run(paper.jobs.start("remind", "k1", "0", key="remind:k1:0"))
-    fail(paper, Throttled("Slack", "asks for patience"), "tell still off", times=times)
+    paper.fail(Throttled("Slack", "asks for patience"), "tell still off", times=times)
 
     paper.pass_time(120)
 

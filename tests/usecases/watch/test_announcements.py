@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.gate.case import Ruling
-from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.lock import parse_lock_info
 from bot.core.people import Channel
 from bot.core.phrase import plain
 from bot.core.reports.report import Notice
@@ -18,8 +18,7 @@ from bot.usecases.kill import kill_job
 from bot.usecases.record.lifecycle import close, enter, observe
 from bot.usecases.request import approval
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import lock_text
-from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+from tests.worlds.memory.world import CHANNEL, STATE
 
 QUINN, PARKER = "U0QUINN", "U0PARKER"
 EVIL, ALERTS = "C0EVIL", "C0ALERTS"
@@ -36,11 +35,7 @@ def paper(make_paper):
 
 def leave(paper):
     """A lock whose run has died."""
-    paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
-    for kind in paper.kinds:
-        paper.store.write(kind, lock_text(info))
-    paper.store.last_written = paper.clock.now()
+    paper.take_lock()
     paper.pass_time(120)
     paper.ci.end("1001", Conclusion.TIMED_OUT)
     paper.pass_time(3600)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from bot.app.metrics import Metrics
 from bot.core.gate.inspection import StateName
-from bot.core.lock import PlaceKind
+from bot.core.lock import LockInfo, PlaceKind, lock_text
 from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import verify
@@ -175,6 +175,24 @@ class MemoryWorld:
 
         self.switchboard.fault = fault
         return lambda: count
+
+    def fail(self, error: Exception, *names: str, times: int = 10**6) -> None:
+        """From now on the calls of workers whose names begin so fail, so many of them."""
+        left = iter(range(times))
+
+        async def fault(name: str) -> None:
+            if WORKER.get() and name.startswith(names) and next(left, None) is not None:
+                raise error
+
+        self.switchboard.fault = fault
+
+    def take_lock(self, *, host: str = "runner-1", who: str = "runner@fv-az1-1") -> None:
+        """Run 1001, which elliott began, starts on this machine, and its Terraform takes `lock-1` in each place."""
+        self.ci.start("1001", DEPLOY, host=host, actor="elliott-ci")
+        info = LockInfo("lock-1", "OperationTypeApply", "", who, "1.9.8", self.clock.now(), "p")
+        for kind in self.kinds:
+            self.store.write(kind, lock_text(info))
+        self.store.last_written = self.clock.now()
 
     def outcomes(self) -> list[str]:
         """What the timeline, which must be whole, says of the ends of unlocks."""

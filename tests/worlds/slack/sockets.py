@@ -66,7 +66,7 @@ class Sockets:
 
     async def disconnect(self) -> None:
         """Tells every connection to come back, as Slack does every few hours, and closes it."""
-        closing, self.open[:] = list(self.open), []  # whoever waits for an open one does not mean these
+        closing, self.open[:] = list(self.open), []  # from now on nothing is sent into these
         for socket in closing:
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
             await socket.close()
